@@ -1,0 +1,135 @@
+//! The part of a song that tag editors leave alone, and its name.
+//!
+//! Two people's copies of a song usually differ in their tags and in nothing else. So beside its
+//! [`FileId`](crate::FileId) a song may have an [`AudioId`]: the Merkle root of its audio alone, with leaves
+//! counted from where the audio begins. It groups copies; nothing is ever fetched or verified by it.
+//!
+//! Where the audio lies is decided by the bytes, never by the name of the file:
+//!
+//! - **In front** ID3v2 and APEv2 tags are skipped, several in a row if need be: editors append to what they do
+//!   not understand.
+//! - **MP3** is then recognised by the header of a Layer III frame, and its audio reaches to the tags at the end.
+//!   Other layers are left out: nobody shares them, and a text in UTF-16 begins like a Layer I frame.
+//! - **FLAC** is then recognised by its marker, and its audio begins after the metadata blocks, which hold the
+//!   tags and the pictures.
+//! - **WAV** keeps its audio in the chunk called `data`. The size there is often wrong (a program that writes to
+//!   a pipe cannot know it), so it ends with the file at the latest.
+//! - **At the end** of MP3 and FLAC, tags are cut off for as long as there is one, in whatever order: ID3v1 and
+//!   its extension, APEv2, Lyrics3v2, ID3v2 with a footer. Audio that happens to end like a tag loses those
+//!   bytes in every copy alike, so its name remains the same.
+//! - **Anything else has no audio identity,** nor has a file that contradicts itself. That costs a grouping;
+//!   a wrong guess would cost the same, so nothing here is worth being clever about.
+//!
+//! Every walk has a limit, so no file can keep the scan busy.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::leaf::{FileLength, InvalidLength};
+use crate::merkle::{HashedFile, TreeHasher};
+
+/// Names the audio in a file: what it is, and where in this copy it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AudioId {
+    /// The Merkle root of the audio as if it were a file. Equal in copies that differ only in their tags.
+    pub root: Digest,
+    /// Where the audio begins in its file.
+    pub offset: u64,
+    pub length: FileLength,
+}
+
+impl AudioId {
+    /// Whether a file of this length has the bytes that this names. A stranger's claim need not.
+    pub fn lies_in(&self, file: FileLength) -> bool {
+        AudioSpan { offset: self.offset, length: self.length }.lies_in(file)
+    }
+}
+
+/// Where in a file its audio lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioSpan {
+    pub offset: u64,
+    pub length: FileLength,
+}
+
+impl AudioSpan {
+    fn between(start: u64, end: u64) -> Option<Self> {
+        let length = FileLength::new(end.checked_sub(start)?).ok()?;
+        Some(Self { offset: start, length })
+    }
+
+    fn lies_in(self, file: FileLength) -> bool {
+        self.offset.checked_add(self.length.bytes()).is_some_and(|end| end <= file.bytes())
+    }
+}
+
+/// Finds the audio of a file of `length` bytes.
+///
+/// `read` fills its buffer from an offset, as `read_exact_at` of a file does, and is only asked for bytes inside
+/// `length`. What it fails with is passed on.
+pub fn locate(
+    length: FileLength,
+    read: impl FnMut(&mut [u8], u64) -> io::Result<()>,
+) -> io::Result<Option<AudioSpan>> {
+    let mut file = File { length: length.bytes(), read };
+    let Some(start) = file.end_of_tags_in_front()? else { return Ok(None) };
+    let Some(magic) = file.bytes_at::<4>(start)? else { return Ok(None) };
+    let start = match magic {
+        [b'R', b'I', b'F', b'F'] if start == 0 => return file.wav_data(),
+        [b'f', b'L', b'a', b'C'] => file.first_flac_frame(start + 4)?,
+        header => is_layer_3_header(header).then_some(start),
+    };
+    let Some(start) = start else { return Ok(None) };
+    let end = file.start_of_tags_at_end(start)?;
+    Ok(AudioSpan::between(start, end))
+}
+
+/// A song as its bytes tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedSong {
+    pub file: HashedFile,
+    pub audio: Option<AudioId>,
+}
+
+/// Hashes a file and the audio in it, while reading it once.
+#[derive(Debug)]
+pub struct SongHasher {
+    file: TreeHasher,
+    position: u64,
+    span: Option<AudioSpan>,
+    audio: TreeHasher,
+}
+
+impl SongHasher {
+    /// `span` is what [`locate`] found.
+    pub fn new(span: Option<AudioSpan>) -> Self {
+        Self { file: TreeHasher::new(), position: 0, span, audio: TreeHasher::new() }
+    }
+
+    /// Takes the next bytes of the file, pieces of any size.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.file.update(bytes);
+        if let Some(span) = self.span {
+            self.audio.update(part_within(span, self.position, bytes));
+        }
+        self.position = self.position.saturating_add(bytes.len() as u64);
+    }
+
+    /// Fails if the file was empty or too long to have a name.
+    pub fn finish(self) -> Result<HashedSong, InvalidLength> {
+        let file = self.file.finish()?;
+        // A file that changed after `locate` looked at it may end before its audio does.
+        let span = self.span.filter(|span| span.lies_in(file.id.length()));
+        let audio = match span {
+            Some(span) => {
+                let root = self.audio.finish()?.id.root();
+                Some(AudioId { root, offset: span.offset, length: span.length })
+            }
+            None => None,
+        };
+        Ok(HashedSong { file, audio })
+    }
+}
+

@@ -1,0 +1,35 @@
+//! The HTTP API of the index: paths, and the JSON of every request and answer.
+//!
+//! Fields may be added, never renamed; units are in the names. Readers ignore fields that they do not know.
+//! Errors are `application/problem+json` (RFC 9457) with a stable [`ErrorCode`].
+
+pub mod library;
+pub mod people;
+pub mod problem;
+pub mod search;
+pub mod session;
+
+pub use library::{Addition, ChangeSet, ChangesAnswer, Folder, Phase};
+pub use people::{
+    Candidate, CandidateKind, Introduction, IntroductionRequest, LibraryFolder, LibraryPage, Me, MeUpdate, Profile,
+    Reach, Source, Sources,
+};
+pub use problem::{ErrorCode, Problem};
+pub use search::{FacetCount, Facets, SearchPage, SearchRow, TotalIs};
+pub use session::{Access, Challenge, Info, Limits, LoginRequest, Session, UdpEndpoint};
+
+/// Every route but health begins so; another major version would begin with `/api/v2`.
+pub const PREFIX: &str = "/api/v1";
+
+/// The media type of errors.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The path of everything one file has.
+pub fn file_path(file: &crate::FileId) -> String {
+    format!("{PREFIX}/files/{file}")
+}
+
+/// The path of everything one peer has.
+pub fn peer_path(peer: &crate::PeerId) -> String {
+    format!("{PREFIX}/peers/{peer}")
+}
