@@ -25,10 +25,7 @@ pub const MAX_FETCHING: usize = 100;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromPeer {
     /// First of all: what this peer believes the index knows of it.
-    Hello {
-        agent: String,
-        collections: Vec<CollectionState>,
-    },
+    Hello { agent: String, collections: Vec<CollectionState> },
     /// The files this peer waits for; replaces the list said before.
     Watch { files: Vec<FileId> },
     /// The files this peer has verified parts of and serves; replaces the list said before.

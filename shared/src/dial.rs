@@ -119,8 +119,7 @@ mod tests {
 
     #[test]
     fn peers_that_share_a_private_observed_address_share_no_home() {
-        let behind_carrier_nat =
-            Surroundings { observed: "100.64.0.1".parse().ok(), ..surroundings("198.41.0.4") };
+        let behind_carrier_nat = Surroundings { observed: "100.64.0.1".parse().ok(), ..surroundings("198.41.0.4") };
         let permit = behind_carrier_nat.permit("192.168.1.2:6699".parse().unwrap(), "100.64.0.1".parse().ok());
         assert_eq!(permit, Err(Refusal::SomebodyElsesNetwork));
     }

@@ -80,10 +80,7 @@ impl FromStr for Digest {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair
-                .iter()
-                .try_fold(0, |value, &digit| Some(value << 4 | nibble(digit)?))
-                .ok_or(InvalidDigest)?;
+            *byte = pair.iter().try_fold(0, |value, &digit| Some(value << 4 | nibble(digit)?)).ok_or(InvalidDigest)?;
         }
         Ok(Self(bytes))
     }
@@ -106,11 +103,7 @@ pub struct InvalidDigest;
 /// Text where people may read it (JSON), bytes where they may not (postcard).
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            self.0.serialize(serializer)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 

@@ -105,8 +105,18 @@ mod tests {
         let root = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let text = format!("{root}-3");
         assert_eq!(text.parse::<FileId>().unwrap().to_string(), text);
-        let refused = ["", "-", root, &format!("{root}-"), &format!("{root}-0"), &format!("{root}-03"), &format!("{root}-+3"),
-            &format!("{}-3", root.to_uppercase()), &format!("{root}-17179869185"), &format!("{root}-99999999999999999999")];
+        let refused = [
+            "",
+            "-",
+            root,
+            &format!("{root}-"),
+            &format!("{root}-0"),
+            &format!("{root}-03"),
+            &format!("{root}-+3"),
+            &format!("{}-3", root.to_uppercase()),
+            &format!("{root}-17179869185"),
+            &format!("{root}-99999999999999999999"),
+        ];
         for text in refused {
             assert_eq!(text.parse::<FileId>(), Err(InvalidFileId), "{text}");
         }

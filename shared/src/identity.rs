@@ -107,8 +107,7 @@ impl PublicKey {
 
     fn verifies(&self, domain: Domain, parts: &[&[u8]], signature: &Signature) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        VerifyingKey::from_bytes(&self.0)
-            .is_ok_and(|key| key.verify_strict(&domain.message(parts), &signature).is_ok())
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(&domain.message(parts), &signature).is_ok())
     }
 
     fn to_spki_der(self) -> Vec<u8> {
@@ -280,7 +279,8 @@ mod tests {
     #[test]
     fn agrees_with_rfc_8032_section_7_1_test_1() {
         let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60".parse::<crate::Digest>().unwrap();
-        let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".parse::<crate::Digest>().unwrap();
+        let public =
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".parse::<crate::Digest>().unwrap();
         assert_eq!(SecretKey::from_seed(seed.as_bytes()).peer_id().as_bytes(), public.as_bytes());
     }
 

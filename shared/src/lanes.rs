@@ -111,7 +111,7 @@ fn hash_in_batches<const N: usize>(batch: Option<Batch<N>>, leaves: &[Leaf], out
 }
 
 /// How many leaves `sha2` hashes in the time of one batch. By the figures at [`Kernel::BY_SPEED`] that is 9.6 of
-/// 16 with SHA instructions, and 2 without them; there we ask for some more, as other processors differ.
+/// 16 with SHA instructions, and 2 of either without them, where a quarter of the lanes never does much harm.
 fn fewest_worth_a_batch(lanes: usize) -> usize {
     if processor::has_sha_instructions() { lanes * 5 / 8 } else { lanes / 4 }
 }
@@ -160,11 +160,14 @@ mod processor {
 mod processor {
     use super::Batch;
 
+    #[cfg(target_arch = "aarch64")]
     pub(super) fn has_sha_instructions() -> bool {
-        #[cfg(target_arch = "aarch64")]
-        return std::arch::is_aarch64_feature_detected!("sha2");
-        #[cfg(not(target_arch = "aarch64"))]
-        return false;
+        std::arch::is_aarch64_feature_detected!("sha2")
+    }
+
+    #[cfg(not(target_arch = "aarch64"))]
+    pub(super) fn has_sha_instructions() -> bool {
+        false
     }
 
     pub(super) fn lanes_16() -> Option<Batch<16>> {

@@ -92,7 +92,14 @@ pub struct Head {
 }
 
 impl Head {
-    pub fn sign(owner: &SecretKey, collection: &str, generation: u64, digest: LibraryDigest, count: u64, time_unix_s: u64) -> Self {
+    pub fn sign(
+        owner: &SecretKey,
+        collection: &str,
+        generation: u64,
+        digest: LibraryDigest,
+        count: u64,
+        time_unix_s: u64,
+    ) -> Self {
         let unsigned = Self {
             collection: collection.to_owned(),
             generation,

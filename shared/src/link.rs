@@ -87,9 +87,12 @@ fn checked_authority(authority: &str) -> Result<String, InvalidLink> {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let host_is_sound = match bracketed {
         Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')),
+        None => {
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+        }
     };
-    let port_is_sound = port.parse::<u16>().is_ok_and(|port| port != 0) && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port_is_sound =
+        port.parse::<u16>().is_ok_and(|port| port != 0) && port.bytes().all(|byte| byte.is_ascii_digit());
     if host_is_sound && port_is_sound { Ok(authority.to_owned()) } else { Err(InvalidLink::Host) }
 }
 

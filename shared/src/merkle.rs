@@ -68,8 +68,8 @@ impl TreeHasher {
         Self::default()
     }
 
-    /// Takes the next bytes of the file. Pieces that are multiples of 256 KiB are hashed where they lie; only
-    /// what remains of others is copied.
+    /// Takes the next bytes of the file. They may come in pieces of any size; pieces that are whole batches are
+    /// hashed where they lie, what remains of others is copied first.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len() as u64);
         if self.length > MAX_FILE_BYTES {

@@ -22,10 +22,8 @@ pub const CLOCK_TOLERANCE_S: u64 = 3600;
 
 impl Ticket {
     pub fn issue(index: &SecretKey, peer: PeerId, expires_unix_s: u64) -> Self {
-        let signature = index.sign(
-            Domain::Ticket,
-            &[index.index_key().as_bytes(), peer.as_bytes(), &expires_unix_s.to_be_bytes()],
-        );
+        let signature =
+            index.sign(Domain::Ticket, &[index.index_key().as_bytes(), peer.as_bytes(), &expires_unix_s.to_be_bytes()]);
         Self { index: index.index_key(), peer, expires_unix_s, signature }
     }
 
@@ -37,13 +35,8 @@ impl Ticket {
         if self.expires_unix_s.saturating_add(CLOCK_TOLERANCE_S) < now_unix_s {
             return Err(InvalidTicket::Expired);
         }
-        let parts: [&[u8]; 3] =
-            [self.index.as_bytes(), self.peer.as_bytes(), &self.expires_unix_s.to_be_bytes()];
-        if self.index.verifies(Domain::Ticket, &parts, &self.signature) {
-            Ok(())
-        } else {
-            Err(InvalidTicket::Forged)
-        }
+        let parts: [&[u8]; 3] = [self.index.as_bytes(), self.peer.as_bytes(), &self.expires_unix_s.to_be_bytes()];
+        if self.index.verifies(Domain::Ticket, &parts, &self.signature) { Ok(()) } else { Err(InvalidTicket::Forged) }
     }
 }
 
@@ -64,13 +57,16 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_its_bearer_until_it_expires() {
-        let (index, member, thief) =
-            (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]).peer_id(), SecretKey::from_seed(&[3; 32]).peer_id());
+        let (index, member, thief) = (
+            SecretKey::from_seed(&[1; 32]),
+            SecretKey::from_seed(&[2; 32]).peer_id(),
+            SecretKey::from_seed(&[3; 32]).peer_id(),
+        );
         let ticket = Ticket::issue(&index, member, 1_000_000);
         assert_eq!(ticket.check(&member, 999_999), Ok(()));
         assert_eq!(ticket.check(&member, 1_000_001 + CLOCK_TOLERANCE_S), Err(InvalidTicket::Expired));
         assert_eq!(ticket.check(&thief, 0), Err(InvalidTicket::OfAnother));
-        let longer = Ticket { expires_unix_s: u64::MAX, ..ticket.clone() };
+        let longer = Ticket { expires_unix_s: u64::MAX, ..ticket };
         assert_eq!(longer.check(&member, 0), Err(InvalidTicket::Forged));
         let stolen = Ticket { peer: thief, ..ticket };
         assert_eq!(stolen.check(&thief, 0), Err(InvalidTicket::Forged));

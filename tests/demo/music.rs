@@ -63,10 +63,7 @@ impl Song {
     fn parts(&self) -> Result<Vec<Part>, Mistake> {
         let part = |voice: &Voice| {
             let melody = Melody::parse(voice.score, self.meter)?;
-            Ok(Part {
-                instrument: voice.instrument,
-                melody,
-            })
+            Ok(Part { instrument: voice.instrument, melody })
         };
         self.voices.iter().map(part).collect()
     }
@@ -77,12 +74,9 @@ impl Song {
 /// # Errors
 /// Those of the file system; and [`io::ErrorKind::InvalidData`] for a mistake in the score, which names the bar.
 pub(crate) fn write_song(song: &Song, path: &Path) -> io::Result<()> {
-    let samples = song.play().map_err(|mistake| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {mistake}", song.title),
-        )
-    })?;
+    let samples = song
+        .play()
+        .map_err(|mistake| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {mistake}", song.title)))?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -91,13 +85,7 @@ pub(crate) fn write_song(song: &Song, path: &Path) -> io::Result<()> {
 
 /// All the songs, the oldest style first.
 pub(crate) fn songs() -> Vec<Song> {
-    [
-        &baroque::songs()[..],
-        &classical::songs(),
-        &romantic::songs(),
-        &folk::songs(),
-    ]
-    .concat()
+    [&baroque::songs()[..], &classical::songs(), &romantic::songs(), &folk::songs()].concat()
 }
 
 #[cfg(test)]
@@ -107,32 +95,16 @@ mod tests {
     use super::*;
 
     fn fur_elise() -> Song {
-        songs()
-            .into_iter()
-            .find(|song| song.title == "Für Elise")
-            .unwrap()
+        songs().into_iter().find(|song| song.title == "Für Elise").unwrap()
     }
 
     #[test]
     fn every_song_plays_for_15_to_30_seconds_and_its_voices_end_together() {
         for song in songs() {
-            let lengths: Vec<_> = song
-                .parts()
-                .unwrap()
-                .iter()
-                .map(|part| part.melody.length)
-                .collect();
-            assert!(
-                lengths.iter().all(|length| *length == lengths[0]),
-                "{}: {lengths:?}",
-                song.title
-            );
+            let lengths: Vec<_> = song.parts().unwrap().iter().map(|part| part.melody.length).collect();
+            assert!(lengths.iter().all(|length| *length == lengths[0]), "{}: {lengths:?}", song.title);
             let seconds = synth::seconds(lengths[0], song.quarters_per_minute);
-            assert!(
-                (15.0..=30.0).contains(&seconds),
-                "{}: {seconds} s",
-                song.title
-            );
+            assert!((15.0..=30.0).contains(&seconds), "{}: {seconds} s", song.title);
         }
     }
 
@@ -141,23 +113,15 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("choir-demo-music-{}", std::process::id()));
         let song = fur_elise();
         write_song(&song, &folder.join(song.path())).unwrap();
-        let file =
-            fs::read(folder.join("Ludwig van Beethoven/Bagatelles/01 Für Elise.wav")).unwrap();
+        let file = fs::read(folder.join("Ludwig van Beethoven/Bagatelles/01 Für Elise.wav")).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(file, wav::encode(&song, &song.play().unwrap()));
     }
 
     #[test]
     fn a_mistake_in_a_score_names_song_and_bar() {
-        const TYPO: &[Voice] = &[Voice {
-            instrument: Instrument::Flute,
-            score: &["C4/4 D4 E4 | H4/4 R/2"],
-        }];
-        let song = Song {
-            meter: Meter::THREE_FOUR,
-            voices: TYPO,
-            ..fur_elise()
-        };
+        const TYPO: &[Voice] = &[Voice { instrument: Instrument::Flute, score: &["C4/4 D4 E4 | H4/4 R/2"] }];
+        let song = Song { meter: Meter::THREE_FOUR, voices: TYPO, ..fur_elise() };
         let error = write_song(&song, Path::new("never written")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(error.to_string(), "Für Elise: bar 2: no such note: H4/4");
@@ -167,9 +131,7 @@ mod tests {
     fn no_two_songs_share_a_path_and_each_is_artist_album_file() {
         let paths: HashSet<_> = songs().iter().map(Song::path).collect();
         assert_eq!(paths.len(), songs().len());
-        assert!(paths.contains(Path::new(
-            "Traditional/Chansons d’enfants/03 Frère Jacques.wav"
-        )));
+        assert!(paths.contains(Path::new("Traditional/Chansons d’enfants/03 Frère Jacques.wav")));
         for path in paths {
             assert_eq!(path.components().count(), 3, "{}", path.display());
         }
@@ -180,9 +142,9 @@ mod tests {
     fn a_song_is_the_same_bytes_on_every_machine() {
         /// FNV-1a, enough to notice a single sample that differs.
         fn fingerprint(bytes: &[u8]) -> u64 {
-            bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-            })
+            bytes
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
         }
         let song = fur_elise();
         let file = wav::encode(&song, &song.play().unwrap());

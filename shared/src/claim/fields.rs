@@ -26,9 +26,31 @@ pub enum InvalidClaim {
 
 /// The members that [`read`] knows.
 pub(super) const NAMES: [&str; 25] = [
-    "version", "kind", "format", "duration_ms", "title", "artist", "album", "album_artist", "track", "track_total",
-    "disc", "disc_total", "year", "genre", "compilation", "bitrate_kbps", "vbr", "sample_rate_hz", "bit_depth",
-    "channels", "mb_recording", "mb_release", "audio", "file_name", "origin",
+    "version",
+    "kind",
+    "format",
+    "duration_ms",
+    "title",
+    "artist",
+    "album",
+    "album_artist",
+    "track",
+    "track_total",
+    "disc",
+    "disc_total",
+    "year",
+    "genre",
+    "compilation",
+    "bitrate_kbps",
+    "vbr",
+    "sample_rate_hz",
+    "bit_depth",
+    "channels",
+    "mb_recording",
+    "mb_release",
+    "audio",
+    "file_name",
+    "origin",
 ];
 
 /// The claim that `object` is, if it obeys all rules.

@@ -83,7 +83,9 @@ pub(super) fn clamped(mut claim: Claim) -> Claim {
     for (_, number, range) in numbers(&mut claim) {
         *number = number.filter(|number| range.contains(number));
     }
-    claim.extra.retain(|name, value| !fields::NAMES.contains(&name.as_str()) && is_one_line(name) && is_good_extra(value, 1));
+    claim
+        .extra
+        .retain(|name, value| !fields::NAMES.contains(&name.as_str()) && is_one_line(name) && is_good_extra(value, 1));
 
     if claim.to_canonical_json().len() > MAX_CLAIM_BYTES {
         claim.extra.clear();

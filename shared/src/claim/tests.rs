@@ -30,13 +30,14 @@ fn the_canonical_form_and_the_hash_are_what_they_have_always_been() {
         claim.to_canonical_json(),
         r#"{"album":"Homogenic","artist":"Björk","compilation":false,"duration_ms":305000,"format":"flac","kind":"song","origin":"tags","title":"Jóga","track":2,"version":1,"year":1997}"#
     );
-    assert_eq!(claim.hash().to_string(), "HASH");
+    assert_eq!(claim.hash().to_string(), "88304ce4c38a5e1670b00ee8da331e626d259014d1c592f7687643cd4b781665");
 }
 
 #[test]
 fn the_order_of_members_and_white_space_do_not_change_the_hash() {
     let one = Claim::parse(br#"{"version":1,"kind":"song","format":"mp3","title":"A","x":{"b":1,"a":[2]}}"#).unwrap();
-    let two = Claim::parse(br#" {"x":{"a":[2],"b":1}, "title":"\u0041","format":"mp3","kind":"song","version":1 }"#).unwrap();
+    let two =
+        Claim::parse(br#" {"x":{"a":[2],"b":1}, "title":"\u0041","format":"mp3","kind":"song","version":1 }"#).unwrap();
     assert_eq!(one, two);
     assert_eq!(one.hash(), two.hash());
 }
@@ -94,7 +95,9 @@ fn what_breaks_a_rule_is_refused_with_its_name() {
 #[test]
 fn a_claim_inside_a_message_is_checked_too() {
     assert_eq!(serde_json::from_value::<Claim>(serde_json::to_value(song()).unwrap()).unwrap(), song());
-    assert!(serde_json::from_value::<Claim>(json!({"version": 1, "kind": "song", "format": "mp3", "title": ""})).is_err());
+    assert!(
+        serde_json::from_value::<Claim>(json!({"version": 1, "kind": "song", "format": "mp3", "title": ""})).is_err()
+    );
 }
 
 #[test]
@@ -124,22 +127,52 @@ fn the_author_of_odd_tags_sends_a_claim_that_is_accepted() {
     assert_eq!(song().clamp(), song());
 }
 
+fn full_json() -> Value {
+    let uuid = "b1a9c0e9-d987-4042-ae91-78d6a3267d69";
+    json!({
+        "version": 1, "kind": "companion", "format": "a123456789abcdef", "duration_ms": 12_345_678_900_u64,
+        "title": "t", "artist": "a", "album": "l", "album_artist": "b", "track": 9999, "track_total": 9999,
+        "disc": 9999, "disc_total": 9999, "year": 9999, "genre": "g", "compilation": false,
+        "bitrate_kbps": 800_000, "vbr": false, "sample_rate_hz": 49_152_000, "bit_depth": 64, "channels": 255,
+        "mb_recording": uuid, "mb_release": uuid,
+        "audio": {"root": "0".repeat(64), "offset": 17_179_869_183_u64, "length": 17_179_869_184_u64},
+        "file_name": "f.mp3", "origin": "tags",
+    })
+}
+
+fn full_claim() -> Claim {
+    parse(&full_json()).unwrap()
+}
+
 #[test]
 fn every_member_is_read_under_the_name_it_is_written_with() {
-    let zeros = "0".repeat(64);
-    let uuid = "b1a9c0e9-d987-4042-ae91-78d6a3267d69";
-    let full = json!({
-        "version": 1, "kind": "cover", "format": "jpg", "duration_ms": 1, "title": "t", "artist": "a", "album": "l",
-        "album_artist": "b", "track": 1, "track_total": 2, "disc": 1, "disc_total": 2, "year": 2000, "genre": "g",
-        "compilation": true, "bitrate_kbps": 320, "vbr": true, "sample_rate_hz": 44100, "bit_depth": 16,
-        "channels": 2, "mb_recording": uuid, "mb_release": uuid,
-        "audio": {"root": zeros, "offset": 3, "length": 5}, "file_name": "f.jpg", "origin": "path",
-    });
-    let claim = parse(&full).unwrap();
+    let claim = full_claim();
     assert!(claim.extra.is_empty());
-    assert_eq!(serde_json::to_value(&claim).unwrap(), full);
+    assert_eq!(serde_json::to_value(&claim).unwrap(), full_json());
+    let full = full_json();
     assert_eq!(full.as_object().unwrap().len(), fields::NAMES.len());
     assert!(fields::NAMES.iter().all(|name| full.get(name).is_some()));
+}
+
+#[test]
+fn all_texts_at_their_longest_fit_together() {
+    let longest = |text: &str| Some(text.repeat(MAX_TEXT_BYTES));
+    for (text, kept) in [("x", MAX_TEXT_BYTES), ("\"", MAX_TEXT_BYTES / 2)] {
+        let claim = Claim {
+            title: longest(text),
+            artist: longest(text),
+            album: longest(text),
+            album_artist: longest(text),
+            genre: longest(text),
+            file_name: longest(text),
+            extra: Map::from_iter([("later".to_owned(), json!("y".repeat(MAX_CLAIM_BYTES)))]),
+            ..full_claim()
+        };
+        let clamped = claim.clamp();
+        assert_eq!(clamped.title.as_deref().map(str::len), Some(kept));
+        assert_eq!(clamped.audio, full_claim().audio);
+        assert_eq!(Claim::parse(clamped.to_canonical_json().as_bytes()), Ok(clamped));
+    }
 }
 
 fn claims() -> impl Strategy<Value = Claim> {

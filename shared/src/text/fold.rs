@@ -78,11 +78,9 @@ fn is_dropped_mark(c: char, base: char) -> bool {
         // Hebrew accents and points.
         '\u{591}'..='\u{5c7}' => true,
         // Arabic: vowels, hamza and madda on a carrier, marks of recitation.
-        '\u{610}'..='\u{61a}'
-        | '\u{64b}'..='\u{65f}'
-        | '\u{670}'
-        | '\u{6d6}'..='\u{6ed}'
-        | '\u{8ca}'..='\u{8ff}' => true,
+        '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6ed}' | '\u{8ca}'..='\u{8ff}' => {
+            true
+        }
         _ => false,
     }
 }
@@ -202,7 +200,10 @@ mod tests {
         }
 
         #[test]
-        fn marks_in_any_order_fold_to_something_stable(text in "[aøא아اか=\u{300}-\u{315}\u{323}-\u{345}\u{34f}\u{3099}\u{5b0}-\u{5b9}\u{64b}-\u{655}\u{200d} ]*") {
+        fn marks_in_any_order_fold_to_something_stable(text in concat!(
+            "[aøא아اか=\u{300}-\u{315}\u{323}-\u{345}\u{34f}\u{3099}",
+            "\u{5b0}-\u{5b9}\u{64b}-\u{655}\u{200d} ]*",
+        )) {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
         }

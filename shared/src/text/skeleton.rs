@@ -8,22 +8,26 @@ use unicode_normalization::UnicodeNormalization;
 /// and the image of the other. Names are to be unique by [`fold`](super::fold) *and* by skeleton: neither covers
 /// the other (Cyrillic `в` is the lower case of a letter that looks like `B`, but looks like no `b` itself).
 pub fn skeleton(name: &str) -> String {
-    let mut shape: String = name.nfkc().collect();
-    // In practice the second round is the last; the bound only guards against an odd table.
+    let mut shape = name.to_owned();
     for _ in 0..MAX_ROUNDS {
-        let closer: String = caseless::default_case_fold_str(&reduced(&shape)).replace('i', "l");
-        if closer == shape {
+        let simpler = simplified(&shape);
+        if simpler == shape {
             break;
         }
-        shape = closer;
+        shape = simpler;
     }
-    shape.split_whitespace().collect::<Vec<_>>().join(" ")
+    shape
 }
 
+/// Two or three rounds settle every name we have seen; the bound is for tables that we have not.
 const MAX_ROUNDS: usize = 8;
 
-fn reduced(name: &str) -> String {
-    unicode_security::skeleton(name).collect()
+/// One round: what a look-alike is replaced with may have an upper case or a look-alike of its own.
+fn simplified(name: &str) -> String {
+    let compatible: String = name.nfkc().collect();
+    let shape: String = unicode_security::skeleton(&compatible).collect();
+    let folded = caseless::default_case_fold_str(&shape).replace('i', "l");
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -34,12 +38,13 @@ mod tests {
 
     #[test]
     fn look_alikes_share_a_skeleton() {
-        let groups: [&[&str]; 6] = [
+        let groups: [&[&str]; 7] = [
             &["Bob", "BOB", "bob", "Воb", "B\u{200b}ob", "Ｂｏｂ", " Bob "],
             &["Ian", "lan", "1an", "ian", "|an"],
             &["paypal", "pаypаl", "PAYPAL", "paypa1"],
             &["tim", "TIM", "tirn"],
             &["O0o", "0oO"],
+            &["100%", "l0O%"],
             &["a  b", "a b", "a\u{a0}b"],
         ];
         for group in groups {

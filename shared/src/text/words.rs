@@ -27,8 +27,8 @@ use super::{fold, truncated};
 /// dictionary has 45 letters; more is noise or an attempt to fill the index.
 pub const MAX_TOKEN_BYTES: usize = 64;
 
-/// Tokens past these are left out. Two for each character of the longest text a claim may hold
-/// ([`MAX_TEXT_BYTES`](crate::claim::MAX_TEXT_BYTES)) in a script without spaces are 342.
+/// Tokens past these are left out. The longest text of a claim ([`MAX_TEXT_BYTES`](crate::claim::MAX_TEXT_BYTES))
+/// has fewer in every script: at most two for each character of three bytes, or one for each pair of ASCII.
 pub const MAX_TOKENS: usize = 512;
 
 /// Chunks of more parts are not indexed as one word: they are whole sentences with points for spaces.

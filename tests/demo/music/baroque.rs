@@ -24,12 +24,7 @@ fn minuet_in_g() -> Song {
         voices: &[
             Voice {
                 instrument: Instrument::Harpsichord,
-                score: &[
-                    OPENING,
-                    "F#4/4 G4/8 A4 B4 G4 | A4/2. |",
-                    OPENING,
-                    "A4/4 B4/8 A4 G4 F#4 | G4/2.",
-                ],
+                score: &[OPENING, "F#4/4 G4/8 A4 B4 G4 | A4/2. |", OPENING, "A4/4 B4/8 A4 G4 F#4 | G4/2."],
             },
             Voice {
                 instrument: Instrument::Harpsichord,
@@ -97,22 +92,10 @@ fn canon() -> Song {
         quarters_per_minute: 92,
         meter: Meter::FOUR_FOUR,
         voices: &[
-            Voice {
-                instrument: Instrument::Strings,
-                score: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, "D5/2"],
-            },
-            Voice {
-                instrument: Instrument::Strings,
-                score: &[WAIT, FIRST, SECOND, THIRD, FOURTH, "F#4/2"],
-            },
-            Voice {
-                instrument: Instrument::Strings,
-                score: &[WAIT, WAIT, FIRST, SECOND, THIRD, "A4/2"],
-            },
-            Voice {
-                instrument: Instrument::Plucked,
-                score: &[GROUND, GROUND, GROUND, GROUND, GROUND, "D2+D3/2"],
-            },
+            Voice { instrument: Instrument::Strings, score: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, "D5/2"] },
+            Voice { instrument: Instrument::Strings, score: &[WAIT, FIRST, SECOND, THIRD, FOURTH, "F#4/2"] },
+            Voice { instrument: Instrument::Strings, score: &[WAIT, WAIT, FIRST, SECOND, THIRD, "A4/2"] },
+            Voice { instrument: Instrument::Plucked, score: &[GROUND, GROUND, GROUND, GROUND, GROUND, "D2+D3/2"] },
         ],
     }
 }

@@ -46,8 +46,7 @@ fn ode_to_joy() -> Song {
 }
 
 fn fur_elise() -> Song {
-    const THEME: &str =
-        "E5/16 D#5 E5 B4 D5 C5 | A4/8 R/16 C4 E4 A4 | B4/8 R/16 E4 G#4 B4 | C5/8 R/16 E4 E5 D#5 |
+    const THEME: &str = "E5/16 D#5 E5 B4 D5 C5 | A4/8 R/16 C4 E4 A4 | B4/8 R/16 E4 G#4 B4 | C5/8 R/16 E4 E5 D#5 |
                          E5/16 D#5 E5 B4 D5 C5 | A4/8 R/16 C4 E4 A4 | B4/8 R/16 E4 C5 B4 |";
     const BELOW_THEME: &str = "R/4. | A2/16 E3 A3 R/8. | E2/16 E3 G#3 R/8. | A2/16 E3 A3 R/8. |
                                R/4. | A2/16 E3 A3 R/8. | E2/16 E3 G#3 R/8. |";
@@ -103,11 +102,7 @@ fn ah_vous_dirai_je() -> Song {
         voices: &[
             Voice {
                 instrument: Instrument::Piano,
-                score: &[
-                    OUTSIDE,
-                    "G5/4 G5 | F5 F5 | E5 E5 | D5/2 | G5/4 G5 | F5 F5 | E5 E5 | D5/2 |",
-                    OUTSIDE,
-                ],
+                score: &[OUTSIDE, "G5/4 G5 | F5 F5 | E5 E5 | D5/2 | G5/4 G5 | F5 F5 | E5 E5 | D5/2 |", OUTSIDE],
             },
             Voice {
                 instrument: Instrument::Piano,

@@ -5,12 +5,7 @@ use super::synth::Instrument;
 use super::{Song, Voice};
 
 pub(super) fn songs() -> [Song; 4] {
-    [
-        amazing_grace(),
-        auld_lang_syne(),
-        frere_jacques(),
-        greensleeves(),
-    ]
+    [amazing_grace(), auld_lang_syne(), frere_jacques(), greensleeves()]
 }
 
 fn amazing_grace() -> Song {
@@ -90,18 +85,9 @@ fn frere_jacques() -> Song {
         quarters_per_minute: 120,
         meter: Meter::FOUR_FOUR,
         voices: &[
-            Voice {
-                instrument: Instrument::Flute,
-                score: &[ROUND, WAIT, WAIT],
-            },
-            Voice {
-                instrument: Instrument::MusicBox,
-                score: &[WAIT, ROUND_ABOVE, WAIT],
-            },
-            Voice {
-                instrument: Instrument::Strings,
-                score: &[WAIT, WAIT, ROUND],
-            },
+            Voice { instrument: Instrument::Flute, score: &[ROUND, WAIT, WAIT] },
+            Voice { instrument: Instrument::MusicBox, score: &[WAIT, ROUND_ABOVE, WAIT] },
+            Voice { instrument: Instrument::Strings, score: &[WAIT, WAIT, ROUND] },
         ],
     }
 }

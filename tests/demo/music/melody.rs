@@ -73,24 +73,13 @@ impl Melody {
     /// Reads the lines one after the other, as if they were one.
     pub(super) fn parse(lines: &[&str], meter: Meter) -> Result<Self, Mistake> {
         let text = lines.join(" ");
-        let bars: Vec<&str> = text
-            .trim()
-            .trim_end_matches('|')
-            .split('|')
-            .map(str::trim)
-            .collect();
+        let bars: Vec<&str> = text.trim().trim_end_matches('|').split('|').map(str::trim).collect();
 
-        let mut melody = Self {
-            notes: Vec::new(),
-            length: 0,
-        };
+        let mut melody = Self { notes: Vec::new(), length: 0 };
         let mut step = TICKS_PER_WHOLE / 4;
         let mut before: Option<Bar> = None;
         for (index, text) in bars.iter().enumerate() {
-            let mistake = |flaw| Mistake {
-                bar: index + 1,
-                flaw,
-            };
+            let mistake = |flaw| Mistake { bar: index + 1, flaw };
             let bar = match (*text, before) {
                 ("%", Some(bar)) => bar,
                 ("%", None) => return Err(mistake(Flaw::NothingToRepeat)),
@@ -98,16 +87,10 @@ impl Melody {
             };
             let may_be_short = index == 0 || index + 1 == bars.len();
             if bar.length > meter.bar() || (bar.length < meter.bar() && !may_be_short) {
-                return Err(mistake(Flaw::WrongBar {
-                    ticks: bar.length,
-                    expected: meter.bar(),
-                }));
+                return Err(mistake(Flaw::WrongBar { ticks: bar.length, expected: meter.bar() }));
             }
             let start = melody.length;
-            melody.notes.extend(bar.notes.iter().map(|note| Note {
-                start: start + note.start,
-                ..*note
-            }));
+            melody.notes.extend(bar.notes.iter().map(|note| Note { start: start + note.start, ..*note }));
             melody.length += bar.length;
             before = Some(bar);
         }
@@ -124,26 +107,16 @@ struct Bar {
 impl Bar {
     /// `step` is the length that a note without one has; it lives on from bar to bar.
     fn parse(text: &str, step: &mut Ticks) -> Result<Self, Flaw> {
-        let mut bar = Self {
-            notes: Vec::new(),
-            length: 0,
-        };
+        let mut bar = Self { notes: Vec::new(), length: 0 };
         for word in text.split_whitespace() {
-            let (chord, length) = word
-                .split_once('/')
-                .map_or((word, None), |(chord, length)| (chord, Some(length)));
+            let (chord, length) = word.split_once('/').map_or((word, None), |(chord, length)| (chord, Some(length)));
             if let Some(length) = length {
                 *step = parse_length(length).ok_or_else(|| Flaw::UnknownLength(word.to_owned()))?;
             }
             if chord != "R" {
                 for name in chord.split('+') {
-                    let pitch =
-                        Pitch::parse(name).ok_or_else(|| Flaw::UnknownPitch(word.to_owned()))?;
-                    bar.notes.push(Note {
-                        pitch,
-                        start: bar.length,
-                        length: *step,
-                    });
+                    let pitch = Pitch::parse(name).ok_or_else(|| Flaw::UnknownPitch(word.to_owned()))?;
+                    bar.notes.push(Note { pitch, start: bar.length, length: *step });
                 }
             }
             bar.length += *step;
@@ -192,9 +165,7 @@ impl Pitch {
             [digit @ b'0'..=b'8'] => i16::from(digit - b'0'),
             _ => return None,
         };
-        u8::try_from((octave + 1) * 12 + natural + bent)
-            .ok()
-            .map(Self)
+        u8::try_from((octave + 1) * 12 + natural + bent).ok().map(Self)
     }
 
     /// Hertz, in equal temperament from A4 = 440.
@@ -229,11 +200,7 @@ mod tests {
 
     fn notes(text: &str) -> Vec<(u8, Ticks, Ticks)> {
         let melody = Melody::parse(&[text], Meter::FOUR_FOUR).unwrap();
-        melody
-            .notes
-            .iter()
-            .map(|note| (note.pitch.0, note.start, note.length))
-            .collect()
+        melody.notes.iter().map(|note| (note.pitch.0, note.start, note.length)).collect()
     }
 
     fn flaw(text: &str) -> (usize, Flaw) {
@@ -253,10 +220,7 @@ mod tests {
 
     #[test]
     fn dots_lengthen_by_half_and_by_half_of_that() {
-        assert_eq!(
-            notes("C4/4. D4/8 E4/4.. F4/16"),
-            [(60, 0, 24), (62, 24, 8), (64, 32, 28), (65, 60, 4)]
-        );
+        assert_eq!(notes("C4/4. D4/8 E4/4.. F4/16"), [(60, 0, 24), (62, 24, 8), (64, 32, 28), (65, 60, 4)]);
     }
 
     #[test]
@@ -266,47 +230,24 @@ mod tests {
 
     #[test]
     fn a_percent_sign_plays_the_bar_before_again() {
-        assert_eq!(
-            notes("C4/1 | % | %"),
-            [(60, 0, 64), (60, 64, 64), (60, 128, 64)]
-        );
+        assert_eq!(notes("C4/1 | % | %"), [(60, 0, 64), (60, 64, 64), (60, 128, 64)]);
         assert_eq!(flaw("% | C4/1"), (1, Flaw::NothingToRepeat));
     }
 
     #[test]
     fn only_an_upbeat_and_the_last_bar_may_be_short() {
         assert_eq!(notes("C4/4 | D4/1 | E4/2.").len(), 3);
-        assert_eq!(
-            flaw("C4/4 | D4/2 | E4/1"),
-            (
-                2,
-                Flaw::WrongBar {
-                    ticks: 32,
-                    expected: 64
-                }
-            )
-        );
+        assert_eq!(flaw("C4/4 | D4/2 | E4/1"), (2, Flaw::WrongBar { ticks: 32, expected: 64 }));
     }
 
     #[test]
     fn no_bar_may_be_too_full() {
-        assert_eq!(
-            flaw("C4/1 | D4/1 E4/8"),
-            (
-                2,
-                Flaw::WrongBar {
-                    ticks: 72,
-                    expected: 64
-                }
-            )
-        );
+        assert_eq!(flaw("C4/1 | D4/1 E4/8"), (2, Flaw::WrongBar { ticks: 72, expected: 64 }));
     }
 
     #[test]
     fn what_is_not_a_note_is_named() {
-        for word in [
-            "H4", "C", "C9", "C44", "c4", "C##4", "+C4", "é4", "Cé", "Rest",
-        ] {
+        for word in ["H4", "C", "C9", "C44", "c4", "C##4", "+C4", "é4", "Cé", "Rest"] {
             assert_eq!(flaw(word), (1, Flaw::UnknownPitch(word.to_owned())));
         }
         for word in ["C4/", "C4/3", "C4/0", "C4/4...", "C4/.4", "C4/4/4"] {

@@ -54,12 +54,7 @@ fn largo() -> Song {
         voices: &[
             Voice {
                 instrument: Instrument::Flute,
-                score: &[
-                    OPENING,
-                    "Eb4/4. F4/8 Ab4/4. F4/8 | Eb4/1 |",
-                    OPENING,
-                    "Eb4/4 F4 Eb4/4. Db4/8 | Db4/1",
-                ],
+                score: &[OPENING, "Eb4/4. F4/8 Ab4/4. F4/8 | Eb4/1 |", OPENING, "Eb4/4 F4 Eb4/4. Db4/8 | Db4/1"],
             },
             Voice {
                 instrument: Instrument::Strings,
@@ -121,10 +116,7 @@ fn gymnopedie() -> Song {
         quarters_per_minute: 84,
         meter: Meter::THREE_FOUR,
         voices: &[
-            Voice {
-                instrument: Instrument::Piano,
-                score: &["R/2. | % |", THEME, "F#4/2. | R |", THEME],
-            },
+            Voice { instrument: Instrument::Piano, score: &["R/2. | % |", THEME, "F#4/2. | R |", THEME] },
             Voice {
                 instrument: Instrument::Piano,
                 score: &[

@@ -106,23 +106,14 @@ impl Instrument {
 
 /// The parts together, one channel at [`SAMPLE_RATE`], the last note ringing on into silence.
 pub(super) fn play(parts: &[Part], quarters_per_minute: u16) -> Vec<i16> {
-    let length = parts
-        .iter()
-        .map(|part| part.melody.length)
-        .max()
-        .unwrap_or(0);
+    let length = parts.iter().map(|part| part.melody.length).max().unwrap_or(0);
     let mut sound = vec![0.0; samples_in(seconds(length, quarters_per_minute))];
 
     let position = |ticks| samples_in(written_seconds(ticks, quarters_per_minute));
     for part in parts {
         let timbre = part.instrument.timbre();
         for note in &part.melody.notes {
-            add_note(
-                &mut sound[position(note.start)..],
-                note,
-                position(note.length),
-                &timbre,
-            );
+            add_note(&mut sound[position(note.start)..], note, position(note.length), &timbre);
         }
     }
     add_echo(&mut sound);
@@ -247,14 +238,9 @@ fn add_echo(sound: &mut [f64]) {
 
 /// The same sound, its loudest sample at [`PEAK`].
 fn level(sound: &[f64]) -> Vec<i16> {
-    let loudest = sound
-        .iter()
-        .fold(0.0_f64, |loudest, sample| loudest.max(sample.abs()));
+    let loudest = sound.iter().fold(0.0_f64, |loudest, sample| loudest.max(sample.abs()));
     let gain = if loudest > 0.0 { PEAK / loudest } else { 0.0 };
-    sound
-        .iter()
-        .map(|sample| (sample * gain).round() as i16)
-        .collect()
+    sound.iter().map(|sample| (sample * gain).round() as i16).collect()
 }
 
 #[cfg(test)]
@@ -272,36 +258,21 @@ mod tests {
     ];
 
     fn part(instrument: Instrument, score: &str) -> Part {
-        Part {
-            instrument,
-            melody: Melody::parse(&[score], Meter::FOUR_FOUR).unwrap(),
-        }
+        Part { instrument, melody: Melody::parse(&[score], Meter::FOUR_FOUR).unwrap() }
     }
 
     #[test]
     fn an_oscillator_is_a_sine_wave() {
-        for (at, wave) in Oscillator::new(440.0, 1.0)
-            .take(SAMPLE_RATE as usize)
-            .enumerate()
-        {
+        for (at, wave) in Oscillator::new(440.0, 1.0).take(SAMPLE_RATE as usize).enumerate() {
             let expected = (std::f64::consts::TAU * 440.0 * at as f64 / RATE).sin();
-            assert!(
-                (wave - expected).abs() < 1e-6,
-                "sample {at}: {wave} instead of {expected}"
-            );
+            assert!((wave - expected).abs() < 1e-6, "sample {at}: {wave} instead of {expected}");
         }
     }
 
     #[test]
     fn a_fading_oscillator_has_lost_its_share_after_a_second() {
-        let loudest = |wave: Vec<f64>| {
-            wave.iter()
-                .fold(0.0_f64, |loudest, sample| loudest.max(sample.abs()))
-        };
-        let late = Oscillator::new(440.0, 1.0 - 1.0 / RATE)
-            .skip(SAMPLE_RATE as usize)
-            .take(200)
-            .collect();
+        let loudest = |wave: Vec<f64>| wave.iter().fold(0.0_f64, |loudest, sample| loudest.max(sample.abs()));
+        let late = Oscillator::new(440.0, 1.0 - 1.0 / RATE).skip(SAMPLE_RATE as usize).take(200).collect();
         assert!((loudest(late) - 1.0 / std::f64::consts::E).abs() < 0.01);
     }
 
@@ -327,35 +298,22 @@ mod tests {
         for instrument in ALL {
             let samples = play(&[part(instrument, "C2+C3/16")], 60);
             let last = &samples[samples.len() - samples_in(0.05)..];
-            assert!(
-                last.iter().all(|sample| sample.unsigned_abs() <= 1),
-                "{instrument:?}"
-            );
+            assert!(last.iter().all(|sample| sample.unsigned_abs() <= 1), "{instrument:?}");
         }
     }
 
     #[test]
     fn many_voices_are_as_loud_as_one_and_do_not_clip() {
         for voices in [1, 12] {
-            let parts: Vec<_> = (0..voices)
-                .map(|_| part(Instrument::Strings, "C4+E4+G4/1"))
-                .collect();
-            let peak = play(&parts, 120)
-                .iter()
-                .map(|sample| sample.unsigned_abs())
-                .max()
-                .unwrap();
+            let parts: Vec<_> = (0..voices).map(|_| part(Instrument::Strings, "C4+E4+G4/1")).collect();
+            let peak = play(&parts, 120).iter().map(|sample| sample.unsigned_abs()).max().unwrap();
             assert_eq!(peak, PEAK.round() as u16, "{voices} voices");
         }
     }
 
     #[test]
     fn silence_stays_silent() {
-        assert!(
-            play(&[part(Instrument::Flute, "R/1")], 120)
-                .iter()
-                .all(|sample| *sample == 0)
-        );
+        assert!(play(&[part(Instrument::Flute, "R/1")], 120).iter().all(|sample| *sample == 0));
         assert!(play(&[], 120).iter().all(|sample| *sample == 0));
     }
 }

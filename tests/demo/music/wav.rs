@@ -12,16 +12,9 @@ const BYTES_PER_SAMPLE: u16 = 2;
 
 /// The whole file.
 pub(super) fn encode(song: &Song, samples: &[i16]) -> Vec<u8> {
-    let sound: Vec<u8> = samples
-        .iter()
-        .flat_map(|sample| sample.to_le_bytes())
-        .collect();
-    let parts = [
-        chunk(b"fmt ", &format()),
-        chunk(b"LIST", &info(song)),
-        chunk(b"id3 ", &id3(song)),
-        chunk(b"data", &sound),
-    ];
+    let sound: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let parts =
+        [chunk(b"fmt ", &format()), chunk(b"LIST", &info(song)), chunk(b"id3 ", &id3(song)), chunk(b"data", &sound)];
     chunk(b"RIFF", &[&b"WAVE"[..], &parts.concat()].concat())
 }
 
@@ -58,9 +51,7 @@ fn info(song: &Song) -> Vec<u8> {
         (b"ITRK", &track),
         (b"IGNR", song.genre),
     ];
-    let chunks = tags
-        .iter()
-        .flat_map(|(name, text)| chunk(name, &[text.as_bytes(), &[0]].concat()));
+    let chunks = tags.iter().flat_map(|(name, text)| chunk(name, &[text.as_bytes(), &[0]].concat()));
     b"INFO".iter().copied().chain(chunks).collect()
 }
 
@@ -77,17 +68,8 @@ fn id3(song: &Song) -> Vec<u8> {
         (b"TRCK", &track),
         (b"TCON", song.genre),
     ];
-    let frames: Vec<u8> = tags
-        .iter()
-        .flat_map(|(name, text)| id3_frame(name, text))
-        .collect();
-    [
-        &b"ID3"[..],
-        &VERSION_AND_NO_FLAGS,
-        &sync_safe(frames.len()),
-        &frames,
-    ]
-    .concat()
+    let frames: Vec<u8> = tags.iter().flat_map(|(name, text)| id3_frame(name, text)).collect();
+    [&b"ID3"[..], &VERSION_AND_NO_FLAGS, &sync_safe(frames.len()), &frames].concat()
 }
 
 fn id3_frame(name: &[u8; 4], text: &str) -> Vec<u8> {
@@ -108,10 +90,7 @@ mod tests {
     use crate::music::songs;
 
     fn dvorak() -> Song {
-        songs()
-            .into_iter()
-            .find(|song| song.artist == "Antonín Dvořák")
-            .unwrap()
+        songs().into_iter().find(|song| song.artist == "Antonín Dvořák").unwrap()
     }
 
     /// The chunks in `bytes`, which they must fill to the last byte.
@@ -119,10 +98,7 @@ mod tests {
         let mut chunks = Vec::new();
         while !bytes.is_empty() {
             let length = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
-            chunks.push((
-                String::from_utf8(bytes[..4].to_vec()).unwrap(),
-                &bytes[8..8 + length],
-            ));
+            chunks.push((String::from_utf8(bytes[..4].to_vec()).unwrap(), &bytes[8..8 + length]));
             bytes = &bytes[8 + length + length % 2..];
         }
         chunks
@@ -131,9 +107,7 @@ mod tests {
     #[test]
     fn the_chunks_fill_the_file_with_the_tags_before_the_sound() {
         let file = encode(&dvorak(), &[1, -2, 3]);
-        let [(riff, body)] = &chunks(&file)[..] else {
-            panic!("one chunk around all")
-        };
+        let [(riff, body)] = &chunks(&file)[..] else { panic!("one chunk around all") };
         assert_eq!((riff.as_str(), &body[..4]), ("RIFF", &b"WAVE"[..]));
         let inside = chunks(&body[4..]);
         let names: Vec<_> = inside.iter().map(|(name, _)| name.as_str()).collect();
@@ -145,22 +119,13 @@ mod tests {
     fn the_info_tags_end_with_a_zero_and_start_on_an_even_byte() {
         let info = info(&dvorak());
         let tags = chunks(&info[4..]);
-        assert_eq!(
-            tags[1],
-            (
-                "IART".to_owned(),
-                &b"Anton\xc3\xadn Dvo\xc5\x99\xc3\xa1k\0"[..]
-            )
-        );
+        assert_eq!(tags[1], ("IART".to_owned(), &b"Anton\xc3\xadn Dvo\xc5\x99\xc3\xa1k\0"[..]));
         assert_eq!(tags[3], ("ICRD".to_owned(), &b"1893\0"[..]));
     }
 
     #[test]
     fn an_id3_frame_says_that_its_letters_are_utf_8() {
-        assert_eq!(
-            id3_frame(b"TPE1", "Dvořák"),
-            b"TPE1\0\0\0\x09\0\0\x03Dvo\xc5\x99\xc3\xa1k"
-        );
+        assert_eq!(id3_frame(b"TPE1", "Dvořák"), b"TPE1\0\0\0\x09\0\0\x03Dvo\xc5\x99\xc3\xa1k");
     }
 
     #[test]
