@@ -1,0 +1,53 @@
+//! A download, from asking for a file to having it.
+//!
+//! - [`list`]: all downloads of this peer, kept in its database; starts, pauses, resumes and ends jobs.
+//! - [`job`]: one file's life. It finds sources, connects, lets the scheduler decide, and finishes the file.
+//! - [`scheduler`]: pure: which leaves are asked of whom, and when.
+//! - [`fetch`]: one request on one stream: reads, verifies, writes.
+//! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
+//! - [`status`]: what is told to people and scripts.
+//!
+//! Nothing here knows indexes: sources come from a [`Finder`], which the daemon provides.
+
+pub mod fetch;
+pub mod job;
+pub mod links;
+pub mod list;
+pub mod scheduler;
+pub mod status;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use choir_shared::{FileId, PeerId};
+
+use crate::session::Session;
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who has a file, and how to reach them.
+pub trait Finder: Send + Sync + 'static {
+    /// Peers online that hold the file, or parts of it.
+    fn sources(&self, file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>>;
+
+    /// A session with `peer`, introduced for `file`. The error is in words, for people.
+    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, String>>;
+
+    /// The peer sent bytes that are not the file's.
+    fn misbehaved(&self, peer: PeerId, file: FileId);
+
+    /// Whether this peer may be used at all.
+    fn is_banned(&self, peer: PeerId) -> bool;
+}
+
+/// A peer that an index lists for a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSource {
+    pub peer: PeerId,
+    pub name: Option<String>,
+}
+
+/// No index could be asked; what it was is in words.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct IndexUnreachable(pub String);

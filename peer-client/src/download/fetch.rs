@@ -1,0 +1,244 @@
+//! One request on one stream: reads, verifies, writes, and tells the job.
+//!
+//! A leaf is checked as soon as its batch is whole and before it touches the disk. The stream has one sender, so a
+//! wrong leaf names its sender exactly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use choir_shared::leaf::{LEAF_BYTES, LeafRange, LeafSet};
+use choir_shared::merkle::{LeafHashMismatch, TreeLayer, verify_leaves};
+use choir_shared::wire::{Get, Reason};
+use choir_shared::{Digest, FileId};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::scheduler::{RequestId, SourceId};
+use crate::session::asking::{Answer, Delivery};
+use crate::session::{Session, SessionError};
+use crate::store::{Part, StoreError};
+
+/// Leaves that are verified and written together: as many as the widest hashing kernel takes at once, and writes
+/// large enough for any disk.
+const BATCH_LEAVES: u32 = 16;
+
+/// Writes under way at once; more do not make a disk faster.
+pub const MAX_WRITES: u32 = 8;
+
+/// What a download has in common with its fetches.
+#[derive(Clone)]
+pub struct Target {
+    pub part: Arc<Part>,
+    pub layer: Arc<TreeLayer>,
+    /// A permit moves into each write, which goes on when its fetch is stopped: whoever has all of them knows that
+    /// nothing is being written.
+    pub writes: Arc<Semaphore>,
+    /// What fetches tell the job. The job only does bookkeeping between two messages, so a full channel empties
+    /// within microseconds; until then fetches wait, and through flow control so do the senders.
+    pub news: mpsc::Sender<News>,
+}
+
+/// What a fetch tells its job.
+#[derive(Debug)]
+pub enum News {
+    Verified { id: RequestId, source: SourceId, leaves: LeafRange },
+    Ended { id: RequestId, source: SourceId, end: FetchEnd },
+}
+
+/// Why a fetch is over.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchEnd {
+    #[error("done")]
+    Complete,
+    /// The sharer serves nothing of it now, or ever.
+    #[error("{reason}")]
+    No { reason: Reason, retry_after_ms: u32 },
+    /// Leaf `leaf` is wrong, or hashes are.
+    #[error("sent wrong bytes")]
+    BadData { leaf: u32 },
+    /// Fewer or more bytes than were asked for.
+    #[error("sent too few or too many bytes")]
+    WrongLength,
+    #[error("{0}")]
+    Session(SessionError),
+    #[error("{0}")]
+    Disk(StoreError),
+}
+
+impl From<SessionError> for FetchEnd {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<StoreError> for FetchEnd {
+    fn from(error: StoreError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// One request under way.
+pub struct Fetch {
+    pub id: RequestId,
+    pub source: SourceId,
+    pub session: Session,
+    pub range: LeafRange,
+    /// Where to stop; moved forward when another source takes the tail.
+    pub end: Arc<AtomicU32>,
+}
+
+impl Fetch {
+    pub async fn run(self, target: Target) {
+        let end = match self.transfer(&target).await {
+            Ok(()) => FetchEnd::Complete,
+            Err(end) => end,
+        };
+        let _ = target.news.send(News::Ended { id: self.id, source: self.source, end }).await;
+    }
+
+    async fn transfer(&self, target: &Target) -> Result<(), FetchEnd> {
+        let file = target.layer.id();
+        let get = Get {
+            file,
+            first_leaf: self.range.first(),
+            leaf_count: self.range.count(),
+            want_layer: false,
+            priority: 0,
+        };
+        let mut delivery = deliver(self.session.get(&get).await?)?;
+        let hashes = leaf_hashes(&mut delivery, &target.layer, self.range).await?;
+        let mut batches = Batches::new(file, self.range);
+        while let Some(batch) = batches.next_before(self.end.load(Ordering::Relaxed)) {
+            let data = batches.read(&mut delivery, batch).await?;
+            check(&data, batch, self.range, &hashes)?;
+            write(target, batch, data).await?;
+            let news = News::Verified { id: self.id, source: self.source, leaves: batch };
+            if target.news.send(news).await.is_err() {
+                break;
+            }
+        }
+        if batches.is_at_end() { batches.expect_end(&mut delivery).await } else { Ok(delivery.stop()) }
+    }
+}
+
+/// What the first request of a download brings.
+pub struct Start {
+    pub layer: TreeLayer,
+    /// What the source has.
+    pub has: LeafSet,
+    pub range: LeafRange,
+    /// The verified bytes of `range`.
+    pub data: Vec<u8>,
+}
+
+/// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed.
+pub async fn start(session: &Session, file: FileId, leaves: u32) -> Result<Start, FetchEnd> {
+    let length = file.length();
+    let leaves = leaves.next_multiple_of(1 << TreeLayer::height(length)).min(length.leaf_count());
+    let range = length.range(0, leaves).ok_or(FetchEnd::WrongLength)?;
+    let get = Get { file, first_leaf: 0, leaf_count: leaves, want_layer: true, priority: u8::MAX };
+    let mut delivery = deliver(session.get(&get).await?)?;
+    let nodes = delivery.read_layer(file).await?;
+    let layer = TreeLayer::verify(file, nodes).map_err(|_not_the_files| FetchEnd::BadData { leaf: 0 })?;
+    let hashes = leaf_hashes(&mut delivery, &layer, range).await?;
+    let mut batches = Batches::new(file, range);
+    let mut data = Vec::with_capacity(length.range_len(range) as usize);
+    while let Some(batch) = batches.next_before(range.end()) {
+        let bytes = batches.read(&mut delivery, batch).await?;
+        check(&bytes, batch, range, &hashes)?;
+        data.extend_from_slice(&bytes);
+    }
+    batches.expect_end(&mut delivery).await?;
+    Ok(Start { layer, has: delivery.leaves, range, data })
+}
+
+fn deliver(answer: Answer) -> Result<Box<Delivery>, FetchEnd> {
+    match answer {
+        Answer::Have(delivery) => Ok(delivery),
+        Answer::No(no) => Err(FetchEnd::No { reason: no.reason, retry_after_ms: no.retry_after_ms }),
+    }
+}
+
+/// The proved hashes of the leaves of `range`: from the layer, or sent ahead of the bytes and checked against it.
+async fn leaf_hashes(delivery: &mut Delivery, layer: &TreeLayer, range: LeafRange) -> Result<Vec<Digest>, FetchEnd> {
+    if let Some(hashes) = layer.leaf_hashes(range) {
+        return Ok(hashes.to_vec());
+    }
+    let hashes = delivery.read_leaf_hashes(range).await?;
+    match layer.check_leaf_hashes(range, &hashes) {
+        Ok(()) => Ok(hashes),
+        Err(LeafHashMismatch::Node { first_leaf }) => Err(FetchEnd::BadData { leaf: first_leaf }),
+        Err(LeafHashMismatch::Unaligned | LeafHashMismatch::Count { .. }) => Err(FetchEnd::WrongLength),
+    }
+}
+
+fn check(data: &[u8], batch: LeafRange, range: LeafRange, hashes: &[Digest]) -> Result<(), FetchEnd> {
+    let first = (batch.first() - range.first()) as usize;
+    let expected = hashes.get(first..first + batch.count() as usize).unwrap_or_default();
+    verify_leaves(data, expected).map_err(|wrong| FetchEnd::BadData { leaf: batch.first() + wrong.position as u32 })
+}
+
+async fn write(target: &Target, batch: LeafRange, data: Vec<u8>) -> Result<(), FetchEnd> {
+    let part = Arc::clone(&target.part);
+    let permit = Arc::clone(&target.writes).acquire_owned().await.ok();
+    let Some(first) = batch.leaves().next() else { return Ok(()) };
+    let write = move || {
+        let written = part.write(first, &data);
+        drop(permit);
+        written
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(written) => Ok(written?),
+        // The runtime is shutting down.
+        Err(_cancelled) => Err(FetchEnd::Session(SessionError::Ended(None))),
+    }
+}
+
+/// Cuts a range into batches, and the stream of bytes into them.
+struct Batches {
+    file: FileId,
+    range: LeafRange,
+    next: u32,
+    /// What was read of the stream past the batch before.
+    rest: bytes::Bytes,
+}
+
+impl Batches {
+    fn new(file: FileId, range: LeafRange) -> Self {
+        Self { file, range, next: range.first(), rest: bytes::Bytes::new() }
+    }
+
+    /// The next batch that begins before leaf number `end`.
+    fn next_before(&mut self, end: u32) -> Option<LeafRange> {
+        let end = end.min(self.range.end());
+        let count = BATCH_LEAVES.min(end.checked_sub(self.next)?);
+        let batch = self.file.length().range(self.next, count)?;
+        self.next = batch.end();
+        Some(batch)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.next == self.range.end()
+    }
+
+    async fn read(&mut self, delivery: &mut Delivery, batch: LeafRange) -> Result<Vec<u8>, FetchEnd> {
+        let wanted = self.file.length().range_len(batch) as usize;
+        let mut data = Vec::with_capacity(wanted);
+        while data.len() < wanted {
+            if self.rest.is_empty() {
+                let most = (BATCH_LEAVES * LEAF_BYTES) as usize;
+                self.rest = delivery.read(most).await?.ok_or(FetchEnd::WrongLength)?;
+            }
+            let take = (wanted - data.len()).min(self.rest.len());
+            data.extend_from_slice(&self.rest.split_to(take));
+        }
+        Ok(data)
+    }
+
+    /// After the range the stream must end: more bytes would be a sender that does not know what it serves.
+    async fn expect_end(&mut self, delivery: &mut Delivery) -> Result<(), FetchEnd> {
+        if !self.rest.is_empty() || delivery.read(1).await?.is_some() {
+            return Err(FetchEnd::WrongLength);
+        }
+        Ok(())
+    }
+}

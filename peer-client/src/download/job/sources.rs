@@ -1,0 +1,217 @@
+//! The sources of one attempt, and what is known of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use choir_shared::PeerId;
+use choir_shared::wire::Reason;
+
+use crate::download::FoundSource;
+use crate::download::links::{Link, Standing};
+use crate::download::scheduler::SourceId;
+use crate::download::status::{SourceStatus, Why};
+
+/// More connections for one song cost more than they bring.
+const MAX_LINKED: usize = 8;
+
+/// A peer that could not be reached or was lost is tried again after this, doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const MAX_RETRIES: u32 = 3;
+
+/// One peer, as a source of this file.
+pub(super) struct Known {
+    pub(super) peer: PeerId,
+    pub(super) name: Option<String>,
+    pub(super) state: SourceState,
+    /// Verified bytes that came from it.
+    pub(super) bytes: u64,
+    pub(super) rate: u64,
+    failures: u32,
+}
+
+pub(super) enum SourceState {
+    /// To be tried, not before this moment.
+    Idle(Instant),
+    Connecting,
+    /// Connected; the standing says whether it serves us.
+    Linked(Arc<Link>, Standing),
+    /// Not used any more in this attempt.
+    Out(Out),
+}
+
+/// Why a source is not used any more.
+#[derive(Clone, Debug)]
+pub(super) enum Out {
+    Unreachable(String),
+    Refused(Reason),
+    BadData,
+    Silent,
+}
+
+#[derive(Default)]
+pub(super) struct Sources {
+    known: BTreeMap<SourceId, Known>,
+    ids: HashMap<PeerId, SourceId>,
+}
+
+impl Sources {
+    pub(super) fn found(&mut self, source: FoundSource, now: Instant) {
+        if self.ids.contains_key(&source.peer) {
+            return;
+        }
+        let id = SourceId(self.known.len() as u32);
+        self.ids.insert(source.peer, id);
+        let known = Known {
+            peer: source.peer,
+            name: source.name,
+            state: SourceState::Idle(now),
+            bytes: 0,
+            rate: 0,
+            failures: 0,
+        };
+        self.known.insert(id, known);
+    }
+
+    pub(super) fn get(&self, id: SourceId) -> Option<&Known> {
+        self.known.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SourceId) -> Option<&mut Known> {
+        self.known.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SourceId, &Known)> {
+        self.known.iter().map(|(id, known)| (*id, known))
+    }
+
+    /// Sources to connect to now; they count as connecting from here on.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(SourceId, PeerId)> {
+        let used = self.known.values().filter(|known| known.state.is_in_use()).count();
+        let idle = self.known.iter_mut().filter(|(_, known)| matches!(known.state, SourceState::Idle(at) if at <= now));
+        idle.take(MAX_LINKED.saturating_sub(used))
+            .map(|(id, known)| {
+                known.state = SourceState::Connecting;
+                (*id, known.peer)
+            })
+            .collect()
+    }
+
+    /// When the next idle source is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.known.values().filter_map(|known| if let SourceState::Idle(at) = known.state { Some(at) } else { None }).min()
+    }
+
+    /// The source failed in a way that may pass: tried again later, a few times.
+    pub(super) fn failed(&mut self, id: SourceId, why: String, now: Instant) {
+        if let Some(known) = self.known.get_mut(&id).filter(|known| !matches!(known.state, SourceState::Out(_))) {
+            known.rate = 0;
+            known.failures += 1;
+            known.state = if known.failures > MAX_RETRIES {
+                SourceState::Out(Out::Unreachable(why))
+            } else {
+                SourceState::Idle(now + FIRST_RETRY * 2u32.pow(known.failures - 1))
+            };
+        }
+    }
+
+    pub(super) fn put_out(&mut self, id: SourceId, out: Out) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.rate = 0;
+            known.state = SourceState::Out(out);
+        }
+    }
+
+    /// Whether anything can still come of this attempt.
+    pub(super) fn any_left(&self) -> bool {
+        self.known.values().any(|known| !matches!(known.state, SourceState::Out(_)))
+    }
+
+    pub(super) fn any_linked(&self) -> bool {
+        self.known.values().any(|known| matches!(known.state, SourceState::Linked(..)))
+    }
+
+    /// The shortest queue we stand in, if we stand in queues only.
+    pub(super) fn queued_behind(&self) -> Option<u32> {
+        let standings = self.known.values().filter_map(|known| match &known.state {
+            SourceState::Linked(_, standing) => Some(*standing),
+            _ => None,
+        });
+        let mut shortest = None;
+        for standing in standings {
+            match standing {
+                Standing::Granted => return None,
+                Standing::Waiting { ahead, .. } => shortest = Some(shortest.map_or(ahead, |least: u32| least.min(ahead))),
+                Standing::Refused(_) | Standing::Lost => {}
+            }
+        }
+        shortest
+    }
+
+    /// Why it did not work, in words: what each source said.
+    pub(super) fn why_none_is_left(&self) -> (Why, String) {
+        if self.known.is_empty() {
+            return (Why::NoSources, "nobody online has it now; starts by itself when somebody does".to_owned());
+        }
+        let said: Vec<String> = self.known.values().map(|known| format!("{}: {}", known.label(), known.note())).collect();
+        let all = |test: fn(&Out) -> bool| {
+            self.known.values().all(|known| matches!(&known.state, SourceState::Out(out) if test(out)))
+        };
+        let why = if all(|out| matches!(out, Out::BadData)) {
+            Why::Integrity
+        } else if all(|out| matches!(out, Out::Refused(Reason::Changed))) {
+            Why::FileChanged
+        } else if all(|out| matches!(out, Out::Refused(Reason::Refused))) {
+            Why::Refused
+        } else {
+            Why::PeersUnreachable
+        };
+        (why, said.join("; "))
+    }
+
+    pub(super) fn statuses(&self) -> Vec<SourceStatus> {
+        self.known
+            .values()
+            .map(|known| SourceStatus {
+                peer: known.peer,
+                name: known.name.clone(),
+                bytes: known.bytes,
+                bytes_per_second: known.rate,
+                path_kind: match &known.state {
+                    SourceState::Linked(link, _) => Some(link.session.path_kind().to_owned()),
+                    _ => None,
+                },
+                note: Some(known.note()),
+            })
+            .collect()
+    }
+}
+
+impl SourceState {
+    const fn is_in_use(&self) -> bool {
+        matches!(self, Self::Connecting | Self::Linked(..))
+    }
+}
+
+impl Known {
+    fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.peer.short())
+    }
+
+    fn note(&self) -> String {
+        match &self.state {
+            SourceState::Idle(_) if self.failures == 0 => "not asked yet".to_owned(),
+            SourceState::Idle(_) => "lost; tried again soon".to_owned(),
+            SourceState::Connecting => "connecting".to_owned(),
+            SourceState::Linked(_, Standing::Granted) => "sending".to_owned(),
+            SourceState::Linked(_, Standing::Waiting { ahead: 0, .. }) => "in its queue".to_owned(),
+            SourceState::Linked(_, Standing::Waiting { ahead, .. }) => format!("in its queue, {ahead} ahead"),
+            SourceState::Linked(_, Standing::Refused(reason)) => reason.to_string(),
+            SourceState::Linked(_, Standing::Lost) => "lost".to_owned(),
+            SourceState::Out(Out::Unreachable(why)) => format!("not reachable ({why})"),
+            SourceState::Out(Out::Refused(reason)) => reason.to_string(),
+            SourceState::Out(Out::BadData) => "sent wrong bytes; not used again for this file".to_owned(),
+            SourceState::Out(Out::Silent) => "silent for too long".to_owned(),
+        }
+    }
+}

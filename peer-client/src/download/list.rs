@@ -1,0 +1,298 @@
+//! All downloads of this peer. They outlive the program: what is wanted and what became of it is in the database,
+//! what was fetched lies on disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use choir_shared::FileId;
+use sqlx::{Row as _, SqlitePool};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::job::{Job, Workshop};
+use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
+use crate::store::Part;
+
+/// Finished and cancelled lines that are kept for people to look at; older ones are dropped at start.
+const KEPT_LINES: i64 = 1000;
+
+/// A cloneable handle on the downloads of this peer.
+#[derive(Clone)]
+pub struct Downloads {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: SqlitePool,
+    workshop: Arc<Workshop>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    entries: Mutex<BTreeMap<DownloadId, Entry>>,
+    /// Counts changes of which files are waited for.
+    wanted: watch::Sender<u64>,
+}
+
+struct Entry {
+    request: DownloadRequest,
+    status: watch::Sender<DownloadStatus>,
+    poke: Arc<Notify>,
+    /// Present while a job runs; cancelling it stops the job.
+    job: Option<CancellationToken>,
+}
+
+/// What cannot be done with a download.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    #[error("there is no download {}", id.0)]
+    NoSuch { id: DownloadId },
+    #[error("download {} is {state:?} already", id.0)]
+    Over { id: DownloadId, state: State },
+    #[error("the peer's database failed: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Downloads {
+    /// Reads the list, and goes on with what was under way.
+    pub async fn open(
+        database: SqlitePool,
+        workshop: Workshop,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, ListError> {
+        let forget_old = "DELETE FROM downloads WHERE state IN ('done', 'cancelled')
+            AND id NOT IN (SELECT id FROM downloads ORDER BY id DESC LIMIT ?)";
+        sqlx::query(forget_old)
+            .bind(KEPT_LINES)
+            .execute(&database)
+            .await?;
+        let rows = sqlx::query("SELECT id, request, status FROM downloads ORDER BY id").fetch_all(&database).await?;
+        let shared = Shared {
+            database,
+            workshop: Arc::new(workshop),
+            tracker,
+            cancel,
+            entries: Mutex::default(),
+            wanted: watch::Sender::new(0),
+        };
+        let downloads = Self { shared: Arc::new(shared) };
+        for row in rows {
+            let (id, request, status): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            match (serde_json::from_str(&request), serde_json::from_str::<DownloadStatus>(&status)) {
+                (Ok(request), Ok(status)) => downloads.take_up(DownloadId(id), request, status),
+                _ => tracing::warn!(id, "a line of the downloads list does not parse and is left out"),
+            }
+        }
+        Ok(downloads)
+    }
+
+    /// Begins a download; if the same file is already on its way to the same folder, that one is returned.
+    pub async fn start(&self, request: DownloadRequest) -> Result<DownloadStatus, ListError> {
+        if let Some(status) = self.same(&request) {
+            return Ok(status);
+        }
+        let mut status = DownloadStatus {
+            id: DownloadId(0),
+            file_id: request.file,
+            name: request.name.clone(),
+            group: request.group.clone(),
+            state: State::Searching,
+            reason: None,
+            message: None,
+            bytes_done: 0,
+            size: request.file.length().bytes(),
+            bytes_per_second: 0,
+            sources: vec![],
+            path: None,
+            seconds: None,
+        };
+        let insert = "INSERT INTO downloads (request, status, state) VALUES (?, ?, 'searching') RETURNING id";
+        let inserted = sqlx::query(insert)
+            .bind(json(&request))
+            .bind(json(&status))
+            .fetch_one(&self.shared.database)
+            .await?;
+        status.id = DownloadId(inserted.try_get(0)?);
+        self.take_up(status.id, request, status.clone());
+        Ok(status)
+    }
+
+    /// All lines, oldest first.
+    pub fn list(&self) -> Vec<DownloadStatus> {
+        self.entries().values().map(|entry| entry.status.borrow().clone()).collect()
+    }
+
+    /// The status of one download as it changes; the last one is final unless the download is taken up again.
+    pub fn watch(&self, id: DownloadId) -> Result<watch::Receiver<DownloadStatus>, ListError> {
+        self.entries().get(&id).map(|entry| entry.status.subscribe()).ok_or(ListError::NoSuch { id })
+    }
+
+    pub async fn pause(&self, id: DownloadId) -> Result<(), ListError> {
+        self.halt(id, State::Paused).await
+    }
+
+    /// Goes on with a paused or failed download, and stops waiting at once for one that waits.
+    pub async fn resume(&self, id: DownloadId) -> Result<(), ListError> {
+        {
+            let mut entries = self.entries();
+            let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
+            let state = entry.status.borrow().state;
+            if matches!(state, State::Done | State::Cancelled) {
+                return Err(ListError::Over { id, state });
+            }
+            if entry.job.is_some() {
+                entry.poke.notify_one();
+                return Ok(());
+            }
+            entry.status.send_modify(|status| {
+                (status.state, status.reason, status.message) = (State::Searching, None, None);
+            });
+            self.run(id, entry);
+        }
+        self.save(id).await
+    }
+
+    /// Ends a download and removes what was fetched.
+    pub async fn cancel(&self, id: DownloadId) -> Result<(), ListError> {
+        self.halt(id, State::Cancelled).await?;
+        let request = self.entries().get(&id).map(|entry| entry.request.clone());
+        if let Some(DownloadRequest { folder, file, .. }) = request {
+            let discard = move || Part::open(&folder, file).and_then(Part::discard);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(discard).await {
+                tracing::warn!(%error, "what was fetched of a cancelled download stays on disk");
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody online has one of these files now.
+    pub fn available(&self, files: &[FileId]) {
+        let entries = self.entries();
+        entries.values().filter(|entry| files.contains(&entry.request.file)).for_each(|entry| entry.poke.notify_one());
+    }
+
+    /// The files that wait for a source.
+    pub fn waiting_for(&self) -> Vec<FileId> {
+        let entries = self.entries();
+        let waiting = entries.values().filter(|entry| entry.status.borrow().state == State::Waiting);
+        waiting.map(|entry| entry.request.file).collect()
+    }
+
+    /// Changes whenever [`Downloads::waiting_for`] may have.
+    pub fn waiting_changed(&self) -> watch::Receiver<u64> {
+        self.shared.wanted.subscribe()
+    }
+
+    async fn halt(&self, id: DownloadId, state: State) -> Result<(), ListError> {
+        {
+            let mut entries = self.entries();
+            let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
+            let now = entry.status.borrow().state;
+            if matches!(now, State::Done | State::Cancelled) {
+                return Err(ListError::Over { id, state: now });
+            }
+            if let Some(job) = entry.job.take() {
+                job.cancel();
+            }
+            entry.status.send_modify(|status| {
+                (status.state, status.reason, status.message) = (state, Some(Why::ByUser), None);
+                status.bytes_per_second = 0;
+                status.sources.clear();
+            });
+        }
+        self.shared.wanted.send_modify(|count| *count += 1);
+        self.save(id).await
+    }
+
+    fn same(&self, request: &DownloadRequest) -> Option<DownloadStatus> {
+        let entries = self.entries();
+        let mut running = entries.values().filter(|entry| entry.job.is_some());
+        let same = running.find(|entry| entry.request.file == request.file && entry.request.folder == request.folder)?;
+        Some(same.status.borrow().clone())
+    }
+
+    fn take_up(&self, id: DownloadId, request: DownloadRequest, status: DownloadStatus) {
+        let goes_on = !status.state.is_final() && status.state != State::Paused;
+        let status = watch::Sender::new(DownloadStatus { id, bytes_per_second: 0, ..status });
+        let mut entry = Entry { request, status, poke: Arc::default(), job: None };
+        if goes_on {
+            self.run(id, &mut entry);
+        }
+        self.entries().insert(id, entry);
+    }
+
+    fn run(&self, id: DownloadId, entry: &mut Entry) {
+        let stop = self.shared.cancel.child_token();
+        entry.job = Some(stop.clone());
+        let job = Job {
+            request: entry.request.clone(),
+            status: entry.status.clone(),
+            poke: Arc::clone(&entry.poke),
+            workshop: Arc::clone(&self.shared.workshop),
+        };
+        let (downloads, mut status) = (self.clone(), entry.status.subscribe());
+        self.shared.tracker.spawn(async move {
+            let mut last = State::Searching;
+            let mut job = std::pin::pin!(stop.run_until_cancelled(job.run()));
+            loop {
+                tokio::select! {
+                    ended = &mut job => {
+                        if ended.is_some() {
+                            downloads.ended(id).await;
+                        }
+                        return;
+                    }
+                    Ok(()) = status.changed() => {
+                        let state = status.borrow_and_update().state;
+                        if (state == State::Waiting) != (last == State::Waiting) {
+                            downloads.shared.wanted.send_modify(|count| *count += 1);
+                        }
+                        last = state;
+                    }
+                }
+            }
+        });
+    }
+
+    async fn ended(&self, id: DownloadId) {
+        if let Some(entry) = self.entries().get_mut(&id) {
+            entry.job = None;
+        }
+        if let Err(error) = self.save(id).await {
+            tracing::error!(%error, id = id.0, "the end of a download could not be recorded");
+        }
+    }
+
+    async fn save(&self, id: DownloadId) -> Result<(), ListError> {
+        let Some(status) = self.entries().get(&id).map(|entry| entry.status.borrow().clone()) else { return Ok(()) };
+        let state = serde_json::to_value(status.state).ok();
+        sqlx::query("UPDATE downloads SET status = ?, state = ? WHERE id = ?")
+            .bind(json(&status))
+            .bind(state.as_ref().and_then(|state| state.as_str()).unwrap_or_default().to_owned())
+            .bind(id.0)
+            .execute(&self.shared.database)
+            .await?;
+        Ok(())
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<DownloadId, Entry>> {
+        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a finished download of this file lies, if it still does.
+    pub fn finished(&self, file: FileId) -> Option<PathBuf> {
+        let paths: Vec<PathBuf> = self
+            .entries()
+            .values()
+            .filter(|entry| entry.request.file == file)
+            .filter_map(|entry| entry.status.borrow().path.clone())
+            .collect();
+        paths.into_iter().find(|path| path.metadata().is_ok_and(|found| found.len() == file.length().bytes()))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Plain structs with text keys always serialise.
+    serde_json::to_string(value).unwrap_or_default()
+}

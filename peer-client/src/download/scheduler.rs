@@ -1,0 +1,419 @@
+//! Which leaves are asked of whom, and when: the pure heart of a download.
+//!
+//! It knows no socket, file or clock. The [job](super::job) tells it what happens, with the time, and does what
+//! [`Scheduler::poll`] answers. The rules, each with its reason:
+//!
+//! 1. **Every missing leaf is either free or in a request.** A request is a run of neighbouring leaves on one stream
+//!    from one source; its leaves arrive in order.
+//! 2. **Each source works on a region of its own,** from the start of the largest free gap, or from inside it if
+//!    another source is already moving into it. Disk writes and the sender's reads stay sequential.
+//! 3. **A request is about [`REQUEST_TIME`] of a source's rate,** so that a slow source is never owed much, and two
+//!    or more are under way at once, so that the line is never idle between them.
+//! 4. **The first leaves are asked of the two best sources at once.** What a listener waits for first comes at the
+//!    pace of the faster, not at the mean.
+//! 5. **When nothing is free, an idle source takes the tail** of the request that would finish last, if it then
+//!    finishes clearly sooner; split by the two rates, not in half.
+//! 6. **At the very end, and when a request makes no progress, its rest is asked of a second source as well.** At
+//!    most two copies; the first verified leaf wins, and the other stream is stopped. So the waste is at most one
+//!    request for each source.
+//! 7. **A silent source is trusted less and less:** no new requests, then its requests go back to the free leaves,
+//!    then it is given up ([`QUIET`], [`STALLED`], [`DEAD`]).
+//! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
+//!
+//! The numbers come from the research in `transfer.md` section 2 (libtorrent, rqbit, aria2 compared).
+
+mod gaps;
+mod source;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafIndex, LeafRange, LeafSet, Presence};
+
+use gaps::Region;
+pub use source::SourceId;
+use source::Source;
+
+/// How much of a source's rate one request asks for (rule 3).
+const REQUEST_TIME: Duration = Duration::from_millis(150);
+
+/// Bounds of one request: 64 KiB, below which the round trips show, to 1 MiB, which bounds the waste.
+const MIN_REQUEST_LEAVES: u32 = 4;
+const MAX_REQUEST_LEAVES: u32 = 64;
+
+/// The first request of a download, asked twice (rule 4).
+const FIRST_LEAVES: u32 = 4;
+
+/// Two requests keep the line busy; with more, a source that fails takes more with it.
+const MIN_REQUESTS: usize = 2;
+
+/// Streams that a sharer allows are [16](crate::connectivity::endpoint); other downloads use some of them.
+const MAX_REQUESTS: usize = 4;
+
+/// A request is worth splitting when its tail would come this many times sooner (rule 5).
+const STEAL_GAIN: f64 = 1.5;
+
+/// Rule 7.
+const QUIET: Duration = Duration::from_secs(1);
+const STALLED: Duration = Duration::from_secs(3);
+const DEAD: Duration = Duration::from_secs(10);
+
+/// No progress for this long, or three round trips if that is longer, and a request gets a second copy (rule 6).
+const NO_PROGRESS: Duration = Duration::from_millis(300);
+
+/// The number of a request, never used twice in one download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// What the job must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask `source` for `range` on a new stream.
+    Request { id: RequestId, source: SourceId, range: LeafRange },
+    /// Read no further than leaf number `end` of this request; another source has the rest.
+    Shorten { id: RequestId, end: u32 },
+    /// Stop the stream: all its leaves are here, or its source is given up.
+    Stop { id: RequestId },
+    /// Nothing has come from the source for too long.
+    GiveUp { source: SourceId },
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    source: SourceId,
+    /// The next leaf that is expected on this stream.
+    next: u32,
+    end: u32,
+    progress: Instant,
+}
+
+/// The state of one download.
+#[derive(Debug)]
+pub struct Scheduler {
+    length: FileLength,
+    /// Requests begin and end at multiples of this, so that they can be verified alone.
+    alignment: u32,
+    held: LeafSet,
+    /// Missing leaves that no request covers.
+    free: LeafSet,
+    sources: BTreeMap<SourceId, Source>,
+    requests: BTreeMap<RequestId, Request>,
+    next_request: u64,
+}
+
+impl Scheduler {
+    /// `held` is what an earlier run left; `leaves_per_node` is the tree layer's.
+    pub fn new(held: LeafSet, leaves_per_node: u32) -> Self {
+        let length = held.length();
+        let mut free = LeafSet::full(length);
+        for leaf in length.whole().leaves().filter(|leaf| held.contains(*leaf)) {
+            free.remove(leaf);
+        }
+        Self {
+            length,
+            alignment: leaves_per_node,
+            held,
+            free,
+            sources: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+        }
+    }
+
+    pub fn held(&self) -> &LeafSet {
+        &self.held
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.held.is_full()
+    }
+
+    /// A source is ready to serve the leaves in `has`.
+    pub fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
+        let rate = self.typical_rate();
+        self.sources.insert(id, Source::new(has, round_trip, rate, now));
+    }
+
+    /// The source is gone or banned; what it was asked for is free again. Its streams are the caller's to stop.
+    pub fn remove_source(&mut self, id: SourceId) {
+        self.sources.remove(&id);
+        let gone: Vec<_> = self.requests_of(id).map(|(id, _)| id).collect();
+        gone.into_iter().for_each(|id| self.drop_request(id));
+    }
+
+    pub fn has_source(&self, id: SourceId) -> bool {
+        self.sources.contains_key(&id)
+    }
+
+    /// Bytes of verified data that `id` delivers each second, by recent measure.
+    pub fn rate(&self, id: SourceId) -> u64 {
+        self.sources.get(&id).map_or(0, |source| source.rate() as u64)
+    }
+
+    pub fn update_round_trip(&mut self, id: SourceId, round_trip: Duration) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.round_trip = round_trip;
+        }
+    }
+
+    /// Verified leaves were written. Leaves that the request no longer covers, because it was shortened or dropped
+    /// meanwhile, count all the same: they are good.
+    pub fn verified(&mut self, id: RequestId, source: SourceId, leaves: LeafRange, now: Instant) {
+        for leaf in leaves.leaves() {
+            self.held.insert(leaf);
+            self.free.remove(leaf);
+        }
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.delivered(self.length.range_len(leaves), now);
+        }
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.next = request.next.max(leaves.end());
+            request.progress = now;
+            if request.next >= request.end {
+                self.requests.remove(&id);
+            }
+        }
+    }
+
+    /// The stream ended before its request was done; what is missing is free again.
+    pub fn ended(&mut self, id: RequestId) {
+        self.drop_request(id);
+    }
+
+    /// What to do now.
+    pub fn poll(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.stop_finished(&mut actions);
+        self.judge_silence(now, &mut actions);
+        for id in self.sources_by_rate() {
+            while let Some(range) = self.next_range(id, now, &mut actions) {
+                actions.push(self.request(id, range, now));
+            }
+        }
+        actions
+    }
+
+    /// When to poll again even if nothing happens.
+    pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
+        let requests = self.requests.values().filter_map(|request| {
+            let round_trip = self.sources.get(&request.source)?.round_trip;
+            Some(request.progress + no_progress_after(round_trip))
+        });
+        let sources = self.sources.iter().filter_map(|(id, source)| {
+            self.requests_of(*id).next()?;
+            let limits = [QUIET, STALLED, DEAD].into_iter();
+            limits.map(|limit| source.heard + limit).find(|time| *time > now)
+        });
+        requests.filter(|time| *time > now).chain(sources).min()
+    }
+
+    fn requests_of(&self, source: SourceId) -> impl Iterator<Item = (RequestId, &Request)> {
+        self.requests.iter().filter(move |(_, request)| request.source == source).map(|(id, request)| (*id, request))
+    }
+
+    /// Fastest first: where sources compete for the last leaves, the best choose first.
+    fn sources_by_rate(&self) -> Vec<SourceId> {
+        let mut ids: Vec<_> = self.sources.iter().map(|(id, source)| (source.rate() as u64, *id)).collect();
+        ids.sort_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The rate a new source is believed to have: the mean of the others.
+    fn typical_rate(&self) -> f64 {
+        let rates: Vec<_> = self.sources.values().filter(|source| source.is_measured()).map(Source::rate).collect();
+        if rates.is_empty() { source::UNKNOWN_RATE } else { rates.iter().sum::<f64>() / rates.len() as f64 }
+    }
+
+    fn request(&mut self, source: SourceId, range: LeafRange, now: Instant) -> Action {
+        for leaf in range.leaves() {
+            self.free.remove(leaf);
+        }
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.asked(range.end(), now);
+        }
+        self.requests.insert(id, Request { source, next: range.first(), end: range.end(), progress: now });
+        Action::Request { id, source, range }
+    }
+
+    fn drop_request(&mut self, id: RequestId) {
+        let Some(request) = self.requests.remove(&id) else { return };
+        for number in request.next..request.end {
+            let Some(leaf) = self.length.leaf(number) else { continue };
+            if !self.held.contains(leaf) && !self.is_requested(leaf) {
+                self.free.insert(leaf);
+            }
+        }
+    }
+
+    fn is_requested(&self, leaf: LeafIndex) -> bool {
+        self.requests.values().any(|request| (request.next..request.end).contains(&leaf.number()))
+    }
+
+    /// Rule 6: a copy whose leaves all came from elsewhere is stopped.
+    fn stop_finished(&mut self, actions: &mut Vec<Action>) {
+        let finished: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| {
+                let rest = self.length.range(request.next, request.end - request.next);
+                rest.is_none_or(|rest| self.held.contains_range(rest))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in finished {
+            self.requests.remove(&id);
+            actions.push(Action::Stop { id });
+        }
+    }
+
+    /// Rule 7.
+    fn judge_silence(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for id in self.sources.keys().copied().collect::<Vec<_>>() {
+            let Some(source) = self.sources.get_mut(&id) else { continue };
+            let silence = now.saturating_duration_since(source.heard);
+            let waiting = self.requests.values().any(|request| request.source == id);
+            if !waiting && !source.is_stalled {
+                continue;
+            }
+            if silence >= DEAD {
+                actions.push(Action::GiveUp { source: id });
+                self.give_back(id, actions);
+                self.sources.remove(&id);
+            } else if silence >= STALLED {
+                source.is_stalled = true;
+                self.give_back(id, actions);
+            }
+        }
+    }
+
+    fn give_back(&mut self, source: SourceId, actions: &mut Vec<Action>) {
+        for id in self.requests_of(source).map(|(id, _)| id).collect::<Vec<_>>() {
+            self.drop_request(id);
+            actions.push(Action::Stop { id });
+        }
+    }
+
+    /// The next run of leaves to ask `id` for, if it should be asked for any now.
+    fn next_range(&mut self, id: SourceId, now: Instant, actions: &mut Vec<Action>) -> Option<LeafRange> {
+        let source = self.sources.get(&id)?;
+        let under_way: Vec<_> = self.requests_of(id).map(|(_, request)| request.clone()).collect();
+        let quiet = !under_way.is_empty() && now.saturating_duration_since(source.heard) >= QUIET;
+        let bytes: u64 = under_way.iter().map(|request| leaves_to_bytes(request.end - request.next)).sum();
+        let enough = under_way.len() >= MIN_REQUESTS && bytes as f64 >= source.wanted_in_flight();
+        if source.is_stalled || quiet || enough || under_way.len() >= MAX_REQUESTS {
+            return None;
+        }
+        let leaves = source.request_leaves();
+        self.hedged_start(id)
+            .or_else(|| self.free_range(id, leaves))
+            .or_else(|| under_way.is_empty().then(|| self.steal(id, actions)).flatten())
+            .or_else(|| under_way.is_empty().then(|| self.second_copy(id, now)).flatten())
+    }
+
+    /// Rule 4: the second source asks for the start as well, as long as nothing of it has come.
+    fn hedged_start(&self, id: SourceId) -> Option<LeafRange> {
+        let source = self.sources.get(&id)?;
+        let mut asked = self.requests.values().filter(|request| request.next == 0);
+        let (only, others) = (asked.next()?, asked.next());
+        let range = self.length.range(0, only.end)?;
+        let fresh = only.source != id && others.is_none() && self.requests_of(id).next().is_none();
+        let short = range.count() <= FIRST_LEAVES.max(self.alignment);
+        (fresh && short && source.has.contains_range(range)).then_some(range)
+    }
+
+    /// Rules 2 and 3.
+    fn free_range(&self, id: SourceId, leaves: u32) -> Option<LeafRange> {
+        let source = self.sources.get(&id)?;
+        let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
+        let leaves = if is_start && !source.is_measured() { FIRST_LEAVES } else { leaves };
+        let leaves = leaves.next_multiple_of(self.alignment);
+        let fronts: Vec<u32> = self.requests.values().filter(|request| request.source != id).map(|request| request.end).collect();
+        Region { free: &self.free, has: &source.has, alignment: self.alignment }.choose(source.cursor, &fronts, leaves)
+    }
+
+    /// Rule 5.
+    fn steal(&mut self, thief: SourceId, actions: &mut Vec<Action>) -> Option<LeafRange> {
+        let fast = self.sources.get(&thief)?;
+        let (victim, time_left) = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.source != thief && self.copies(request) == 1)
+            .filter_map(|(id, request)| Some((*id, self.time_left(request)?)))
+            .max_by(|(_, left), (_, right)| left.total_cmp(right))?;
+        let request = self.requests.get(&victim)?;
+        let slow = self.sources.get(&request.source)?;
+        let left = request.end - request.next;
+        let share = fast.rate() / (fast.rate() + slow.rate());
+        let stolen = ((f64::from(left) * share) as u32).next_multiple_of(self.alignment).min(left);
+        let split = (request.end - stolen).max(request.next + 1).next_multiple_of(self.alignment);
+        let tail = self.length.range(split, request.end.checked_sub(split)?)?;
+        let stolen_time = fast.round_trip.as_secs_f64() + leaves_to_bytes(tail.count()) as f64 / fast.rate();
+        if tail.count() < MIN_REQUEST_LEAVES || time_left < STEAL_GAIN * stolen_time || !fast.has.contains_range(tail) {
+            return None;
+        }
+        self.requests.get_mut(&victim)?.end = split;
+        actions.push(Action::Shorten { id: victim, end: split });
+        Some(tail)
+    }
+
+    /// Rule 6.
+    fn second_copy(&self, id: SourceId, now: Instant) -> Option<LeafRange> {
+        let source = self.sources.get(&id)?;
+        let nearly_done = self.remaining_bytes() as f64 <= 2.0 * self.total_rate() * self.longest_round_trip();
+        self.requests
+            .values()
+            .filter(|request| request.source != id && self.copies(request) == 1)
+            .filter(|request| {
+                let round_trip = self.sources.get(&request.source).map_or(NO_PROGRESS, |source| source.round_trip);
+                nearly_done || now.saturating_duration_since(request.progress) >= no_progress_after(round_trip)
+            })
+            .filter_map(|request| {
+                let first = request.next / self.alignment * self.alignment;
+                let rest = self.length.range(first, request.end.checked_sub(first)?)?;
+                source.has.contains_range(rest).then_some((self.time_left(request)?, rest))
+            })
+            .max_by(|(left, _), (right, _)| left.total_cmp(right))
+            .map(|(_, rest)| rest)
+    }
+
+    /// How many requests are under way for the next leaf of `request`.
+    fn copies(&self, request: &Request) -> usize {
+        self.requests.values().filter(|other| (other.next..other.end).contains(&request.next)).count()
+    }
+
+    /// Seconds until `request` should be done, with all that was asked of its source before it.
+    fn time_left(&self, request: &Request) -> Option<f64> {
+        let source = self.sources.get(&request.source)?;
+        Some(leaves_to_bytes(request.end - request.next) as f64 / source.rate())
+    }
+
+    fn remaining_bytes(&self) -> u64 {
+        self.length.bytes() - self.held.bytes()
+    }
+
+    fn total_rate(&self) -> f64 {
+        self.sources.values().map(Source::rate).sum()
+    }
+
+    fn longest_round_trip(&self) -> f64 {
+        self.sources.values().map(|source| source.round_trip.as_secs_f64()).fold(0.0, f64::max)
+    }
+
+    /// Runs of leaves that are still missing.
+    pub fn missing(&self) -> impl Iterator<Item = LeafRange> {
+        self.held.runs(Presence::Missing)
+    }
+}
+
+fn leaves_to_bytes(leaves: u32) -> u64 {
+    u64::from(leaves) * u64::from(LEAF_BYTES)
+}
+
+fn no_progress_after(round_trip: Duration) -> Duration {
+    NO_PROGRESS.max(round_trip * 3)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Simulated sources on an invented clock.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// How a simulated source behaves.
+#[derive(Clone, Debug)]
+struct Behaviour {
+    bytes_per_second: f64,
+    round_trip: Duration,
+    /// Says nothing after so many bytes.
+    stalls_after: Option<u64>,
+    /// The connection is lost after so many bytes.
+    dies_after: Option<u64>,
+    /// Sends a wrong leaf after so many bytes.
+    lies_after: Option<u64>,
+    /// Has every n-th leaf missing.
+    lacks_every: Option<u32>,
+}
+
+fn honest(bytes_per_second: f64, round_trip_ms: u64) -> Behaviour {
+    Behaviour {
+        bytes_per_second,
+        round_trip: Duration::from_millis(round_trip_ms),
+        stalls_after: None,
+        dies_after: None,
+        lies_after: None,
+        lacks_every: None,
+    }
+}
+
+struct Line {
+    behaviour: Behaviour,
+    sent: u64,
+    /// Streams in the order in which they are served, each with its next leaf, its end, and when its first byte may leave.
+    streams: Vec<(RequestId, u32, u32, Instant)>,
+    /// When the line has sent what it is sending.
+    free_at: Instant,
+}
+
+/// A download on an invented clock.
+struct Simulation {
+    scheduler: Scheduler,
+    lines: BTreeMap<SourceId, Line>,
+    start: Instant,
+    now: Instant,
+    written: BTreeMap<u32, u32>,
+    banned: Vec<SourceId>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    seconds: f64,
+    wasted_leaves: u32,
+}
+
+impl Simulation {
+    fn new(bytes: u64, alignment: u32, sources: &[Behaviour]) -> Self {
+        let length = FileLength::new(bytes).unwrap();
+        let start = Instant::now();
+        let mut scheduler = Scheduler::new(LeafSet::empty(length), alignment);
+        let mut lines = BTreeMap::new();
+        for (id, behaviour) in (0..).map(SourceId).zip(sources) {
+            let mut has = LeafSet::full(length);
+            if let Some(every) = behaviour.lacks_every {
+                length.whole().leaves().filter(|leaf| leaf.number() % every == every - 1).for_each(|leaf| {
+                    has.remove(leaf);
+                });
+            }
+            scheduler.add_source(id, has, behaviour.round_trip, start);
+            let line = Line { behaviour: behaviour.clone(), sent: 0, streams: vec![], free_at: start };
+            lines.insert(id, line);
+        }
+        Self { scheduler, lines, start, now: start, written: BTreeMap::new(), banned: vec![] }
+    }
+
+    /// Runs until the file is complete, or nothing can happen any more.
+    fn run(&mut self) -> Option<Outcome> {
+        for _ in 0..2_000_000 {
+            for action in self.scheduler.poll(self.now) {
+                self.act(action);
+            }
+            if self.scheduler.is_complete() {
+                let wasted_leaves = self.written.values().map(|copies| copies - 1).sum();
+                return Some(Outcome { seconds: (self.now - self.start).as_secs_f64(), wasted_leaves });
+            }
+            let wakeup = self.scheduler.next_wakeup(self.now);
+            let delivery = self.next_delivery();
+            match (delivery, wakeup) {
+                (Some((at, _)), Some(wakeup)) if wakeup < at => self.now = wakeup,
+                (Some((at, source)), _) => {
+                    self.now = self.now.max(at);
+                    self.deliver(source);
+                }
+                (None, Some(wakeup)) => self.now = wakeup,
+                (None, None) => return None,
+            }
+        }
+        panic!("the simulation does not end");
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Request { id, source, range } => {
+                assert_eq!(range.first() % self.scheduler.alignment, 0, "requests begin at nodes");
+                let line = self.lines.get_mut(&source).expect("only known sources are asked");
+                let has_all = range.leaves().all(|leaf| self.scheduler.sources[&source].has.contains(leaf));
+                assert!(has_all, "only leaves that the source has are asked for");
+                line.streams.push((id, range.first(), range.end(), self.now + line.behaviour.round_trip));
+            }
+            Action::Shorten { id, end } => {
+                for stream in self.lines.values_mut().flat_map(|line| &mut line.streams).filter(|stream| stream.0 == id) {
+                    stream.2 = end;
+                }
+            }
+            Action::Stop { id } => {
+                self.lines.values_mut().for_each(|line| line.streams.retain(|stream| stream.0 != id));
+            }
+            Action::GiveUp { source } => {
+                self.lines.remove(&source);
+            }
+        }
+    }
+
+    /// When the next leaf arrives, and from whom.
+    fn next_delivery(&self) -> Option<(Instant, SourceId)> {
+        let lines = self.lines.iter().filter(|(_, line)| line.behaviour.stalls_after.is_none_or(|limit| line.sent < limit));
+        lines.filter_map(|(id, line)| {
+            let (_, _, _, ready) = line.streams.first()?;
+            let leaf = Duration::from_secs_f64(f64::from(LEAF_BYTES) / line.behaviour.bytes_per_second);
+            Some((line.free_at.max(*ready) + leaf, *id))
+        })
+        .min()
+    }
+
+    fn deliver(&mut self, source: SourceId) {
+        let line = self.lines.get_mut(&source).unwrap();
+        line.free_at = self.now;
+        line.sent += u64::from(LEAF_BYTES);
+        let (id, number, end, _) = line.streams[0];
+        if line.behaviour.dies_after.is_some_and(|limit| line.sent >= limit) {
+            self.lines.remove(&source);
+            self.scheduler.remove_source(source);
+            return;
+        }
+        if line.behaviour.lies_after.is_some_and(|limit| line.sent >= limit) {
+            self.banned.push(source);
+            self.lines.remove(&source);
+            self.scheduler.remove_source(source);
+            return;
+        }
+        if number + 1 >= end {
+            line.streams.remove(0);
+        } else {
+            line.streams[0].1 += 1;
+        }
+        *self.written.entry(number).or_default() += 1;
+        let leaf = self.scheduler.length.range(number, 1).unwrap();
+        self.scheduler.verified(id, source, leaf, self.now);
+    }
+}
+
+const SONG: u64 = 10_000_000;
+const MEGABYTE: f64 = 1_000_000.0;
+
+fn seconds(sources: &[Behaviour]) -> f64 {
+    Simulation::new(SONG, 1, sources).run().expect("the download completes").seconds
+}
+
+#[test]
+fn one_source_is_used_to_the_full() {
+    let ideal = SONG as f64 / (3.0 * MEGABYTE);
+    assert!(seconds(&[honest(3.0 * MEGABYTE, 20)]) < 1.1 * ideal + 0.02);
+}
+
+#[test]
+fn four_sources_give_nearly_the_sum_of_their_rates() {
+    let sources = vec![honest(3.0 * MEGABYTE, 30); 4];
+    let ideal = SONG as f64 / (12.0 * MEGABYTE);
+    let taken = seconds(&sources);
+    assert!(taken < 1.15 * ideal + 0.06, "{taken} s, ideal {ideal} s");
+}
+
+#[test]
+fn a_slow_source_does_not_hold_up_the_fast_ones() {
+    let fast = vec![honest(3.0 * MEGABYTE, 30); 3];
+    let mut with_slow = fast.clone();
+    with_slow.push(honest(10_000.0, 30));
+    let (without, with) = (seconds(&fast), seconds(&with_slow));
+    assert!(with < 1.15 * without + 0.05, "{with} s with it, {without} s without");
+}
+
+#[test]
+fn a_silent_source_costs_little() {
+    let mut sources = vec![honest(3.0 * MEGABYTE, 30); 3];
+    let ideal = SONG as f64 / (6.0 * MEGABYTE);
+    sources[1].stalls_after = Some(1_000_000);
+    let taken = seconds(&sources);
+    assert!(taken < 1.25 * ideal + 0.3, "{taken} s, ideal {ideal} s");
+}
+
+#[test]
+fn a_liar_is_named_after_one_bad_leaf() {
+    let mut sources = vec![honest(3.0 * MEGABYTE, 30); 2];
+    sources[1].lies_after = Some(500_000);
+    let mut simulation = Simulation::new(SONG, 1, &sources);
+    simulation.run().unwrap();
+    assert_eq!(simulation.banned, [SourceId(1)]);
+}
+
+#[test]
+fn the_start_is_asked_of_two_sources() {
+    let mut simulation = Simulation::new(SONG, 1, &[honest(MEGABYTE, 30), honest(MEGABYTE, 30), honest(MEGABYTE, 30)]);
+    let starts = simulation.scheduler.poll(simulation.now);
+    let first = |action: &&Action| matches!(action, Action::Request { range, .. } if range.first() == 0);
+    assert_eq!(starts.iter().filter(first).count(), 2);
+}
+
+#[test]
+fn without_a_source_that_has_the_rest_nothing_more_is_asked() {
+    let mut partial = honest(MEGABYTE, 10);
+    partial.lacks_every = Some(3);
+    let mut simulation = Simulation::new(SONG, 1, &[partial]);
+    assert_eq!(simulation.run(), None);
+    assert!(simulation.scheduler.missing().all(|run| run.count() == 1 && run.first() % 3 == 2));
+}
+
+fn behaviours() -> impl Strategy<Value = Vec<Behaviour>> {
+    let maybe = || prop::option::weighted(0.3, 0..4_000_000u64);
+    let one = (10_000.0..20_000_000.0f64, 1..300u64, maybe(), maybe(), maybe(), prop::option::weighted(0.2, 2..9u32));
+    let faulty = one.prop_map(|(bytes_per_second, round_trip_ms, stalls_after, dies_after, lies_after, lacks_every)| {
+        Behaviour { stalls_after, dies_after, lies_after, lacks_every, ..honest(bytes_per_second, round_trip_ms) }
+    });
+    prop::collection::vec(faulty, 0..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_download_ends_while_one_honest_source_remains(
+        bytes in 1..3_000_000u64,
+        alignment in prop::sample::select(vec![1u32, 2, 8]),
+        faulty in behaviours(),
+        rate in 50_000.0..5_000_000.0f64,
+    ) {
+        let faulty: Vec<_> = faulty
+            .into_iter()
+            .map(|behaviour| if alignment > 1 { Behaviour { lacks_every: None, ..behaviour } } else { behaviour })
+            .collect();
+        let count = faulty.len() as u32;
+        let sources = [faulty, vec![honest(rate, 40)]].concat();
+        let mut simulation = Simulation::new(bytes, alignment, &sources);
+        let outcome = simulation.run();
+        prop_assert!(outcome.is_some(), "an honest source was there all the time");
+        let leaves = simulation.scheduler.length.leaf_count();
+        prop_assert_eq!(simulation.written.len() as u32, leaves, "every leaf was written");
+        let bound = (count + 1) * MAX_REQUEST_LEAVES.next_multiple_of(alignment) * 2;
+        prop_assert!(outcome.unwrap().wasted_leaves <= bound, "waste is bounded by the requests under way");
+    }
+}

@@ -1,0 +1,107 @@
+//! What is told of downloads: the words that the CLI, the API and the database share.
+
+use std::path::PathBuf;
+
+use choir_shared::{FileId, PeerId};
+use serde::{Deserialize, Serialize};
+
+/// The number of a download in this peer's list; people type it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DownloadId(pub i64);
+
+/// What a download is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadRequest {
+    pub file: FileId,
+    /// The file name to finish under; made safe before use.
+    pub name: String,
+    /// The folder to finish in, below which `.partial` lies meanwhile.
+    pub folder: PathBuf,
+    /// Downloads asked for together, such as an album, share a group.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Peers already known to hold the file.
+    #[serde(default)]
+    pub sources: Vec<PeerId>,
+}
+
+/// Where a download stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Asking the indexes who has it.
+    Searching,
+    /// Sources are known, none has answered yet.
+    Connecting,
+    /// In the upload queues of all its sources.
+    Queued,
+    Downloading,
+    /// Checking what an earlier run left, or finishing.
+    Verifying,
+    Paused,
+    /// Nobody online has it, or something outside must change first; `reason` says which.
+    Waiting,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl State {
+    /// Whether nothing more will happen by itself.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Why a download is where it is: stable words for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    NoSources,
+    IndexUnreachable,
+    PeersUnreachable,
+    QueuedAtSources,
+    DiskFull,
+    DiskFailed,
+    FileChanged,
+    Refused,
+    Integrity,
+    ByUser,
+    AlreadyHere,
+}
+
+/// One line of the downloads list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DownloadStatus {
+    pub id: DownloadId,
+    pub file_id: FileId,
+    pub name: String,
+    pub group: Option<String>,
+    pub state: State,
+    pub reason: Option<Why>,
+    /// The reason in words, with what to do about it.
+    pub message: Option<String>,
+    pub bytes_done: u64,
+    pub size: u64,
+    pub bytes_per_second: u64,
+    pub sources: Vec<SourceStatus>,
+    /// Where the finished file lies.
+    pub path: Option<PathBuf>,
+    /// From first request to finish, once done.
+    pub seconds: Option<f64>,
+}
+
+/// One source of one download.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    pub peer: PeerId,
+    pub name: Option<String>,
+    /// Verified bytes that came from it.
+    pub bytes: u64,
+    pub bytes_per_second: u64,
+    /// "direct", "direct, same network", "this machine"; `None` until connected.
+    pub path_kind: Option<String>,
+    /// What it is doing, in words: "sending", "queued, 3 ahead", "banned: sent wrong bytes".
+    pub note: Option<String>,
+}

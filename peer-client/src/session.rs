@@ -1,0 +1,121 @@
+//! Typed messages over one connection with one peer.
+//!
+//! A [`Session`] is the same whoever dialled: each side may ask and each side answers.
+//! [`asking`] is what a downloader does, [`answering`] what a sharer does, [`framing`] how both read and write.
+//!
+//! A peer that breaks the protocol loses the connection, with the code that says why; the error that comes out of
+//! a call tells the three cases apart: the connection was lost, the other side misbehaved, the stream was ended.
+
+pub mod answering;
+pub mod asking;
+pub mod framing;
+
+use std::sync::Arc;
+
+use choir_shared::PeerId;
+use choir_shared::address::Scope;
+use choir_shared::wire::{CloseCode, Hello, InvalidMessage, StreamCode};
+use tokio::sync::watch;
+
+use crate::connectivity::surroundings::attached_subnets;
+
+/// One connection with one authenticated peer.
+#[derive(Clone)]
+pub struct Session {
+    connection: quinn::Connection,
+    peer: PeerId,
+    hello: Arc<watch::Sender<Option<Hello>>>,
+}
+
+impl Session {
+    /// Says hello without waiting for it to arrive.
+    pub fn begin(connection: quinn::Connection, peer: PeerId, hello: Hello) -> Self {
+        let session = Self { connection, peer, hello: Arc::new(watch::Sender::new(None)) };
+        let speaker = session.clone();
+        // Needs no owner: it ends with the connection at the latest, and connections end with the endpoint.
+        tokio::spawn(async move {
+            if let Ok(mut stream) = speaker.connection.open_uni().await {
+                let _ = framing::write_message(&mut stream, &hello).await;
+                let _ = stream.finish();
+            }
+        });
+        session
+    }
+
+    pub const fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    pub(crate) const fn connection(&self) -> &quinn::Connection {
+        &self.connection
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    pub async fn closed(&self) -> quinn::ConnectionError {
+        self.connection.closed().await
+    }
+
+    pub fn close(&self, code: CloseCode) {
+        self.connection.close(code.code().into(), b"");
+    }
+
+    pub fn round_trip(&self) -> std::time::Duration {
+        self.connection.rtt()
+    }
+
+    pub fn remote_address(&self) -> std::net::SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// How the other side is reached, in words that people know.
+    pub fn path_kind(&self) -> &'static str {
+        let address = self.connection.remote_address().ip();
+        match Scope::of(address) {
+            Scope::Loopback => "this machine",
+            _ if attached_subnets().iter().any(|subnet| subnet.contains(address)) => "direct, same network",
+            _ => "direct",
+        }
+    }
+
+    /// What the other side said of itself, once it has.
+    pub fn hello(&self) -> watch::Receiver<Option<Hello>> {
+        self.hello.subscribe()
+    }
+
+    /// Ends the connection if the other side broke the protocol.
+    fn punish(&self, error: &SessionError) {
+        if let SessionError::Misbehaved(invalid) = error {
+            tracing::debug!(peer = %self.peer.short(), %invalid, "the peer broke the protocol");
+            self.close(invalid.close_code());
+        }
+    }
+}
+
+/// Why a call over a session came to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The connection is gone; the reason may be the other side's [`CloseCode`].
+    #[error("connection lost: {0}")]
+    Lost(#[from] quinn::ConnectionError),
+    /// The other side broke the protocol; the connection was closed for it.
+    #[error("the peer misbehaved: {0}")]
+    Misbehaved(#[from] InvalidMessage),
+    /// The other side ended this stream alone.
+    #[error("the peer ended the transfer ({0:?})")]
+    Ended(Option<StreamCode>),
+}
+
+impl SessionError {
+    /// The code with which the other side closed the connection, if it did.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::Lost(quinn::ConnectionError::ApplicationClosed(close)) => {
+                CloseCode::from_code(close.error_code.into_inner())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `choir-index` on a free port with a folder of its own.
+
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::programs::programs;
+
+/// A running index.
+pub struct TestIndex {
+    pub process: Process,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    pub join_link: String,
+    folder: TempDir,
+    extra: Vec<String>,
+}
+
+impl TestIndex {
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more arguments.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let extra: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (process, url, join_link) = run(folder.path(), "127.0.0.1:0", &extra);
+        Self { process, url, join_link, folder, extra }
+    }
+
+    /// Starts again on the same port with the same folder, after it was stopped or killed.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        let address = self.url.rsplit('/').next().unwrap_or_default().to_owned();
+        let (process, url, _) = run(self.folder.path(), &address, &self.extra);
+        assert_eq!(url, self.url);
+        self.process = process;
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn run(folder: &Path, listen: &str, extra: &[String]) -> (Process, String, String) {
+    let mut command = Command::new(&programs().index);
+    command.args(["--listen", listen, "--rendezvous", "127.0.0.1:0", "--data-dir"]).arg(folder).args(extra);
+    let process = Process::start("choir-index", &mut command);
+    let url = process.line().strip_prefix("listening on ").expect("the first line says where").to_owned();
+    let join_link = process.line().strip_prefix("join link: ").expect("the second line has the link").to_owned();
+    (process, url, join_link)
+}
