@@ -1,0 +1,58 @@
+//! Who may come in.
+
+use harness::{TestIndex, TestPeer, fixtures};
+
+#[test]
+fn a_private_index_takes_only_who_has_an_invite() {
+    let index = TestIndex::with(&["--access", "invite"]);
+    let guest = TestPeer::new("guest", &index);
+    let refused = guest.json(["search", "--artist", "anyone"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stdout.contains("invite"), "{refused:?}");
+
+    let member = TestPeer::new("member", &index);
+    assert_eq!(member.run(["join", &index.join_link.clone(), "--name", "Member"]).code, 0);
+    member.add_music("Members Only - Song.wav", &fixtures::noise("Song", "Members Only", 100_000, 9));
+    let _runs = member.daemon();
+    member.share().expect_code(0);
+
+    let friend = TestPeer::new("friend", &index);
+    assert_eq!(friend.run(["join", &index.join_link.clone()]).code, 0);
+    assert_eq!(friend.search(&["--artist", "members"]).len(), 1);
+    friend.get("@1").expect_code(0);
+}
+
+#[test]
+fn a_name_that_looks_like_anothers_is_refused() {
+    let index = TestIndex::start();
+    let [first, second] = ["first", "second"].map(|name| TestPeer::new(name, &index));
+    assert_eq!(first.run(["join", &index.join_link.clone(), "--name", "Paula"]).code, 0);
+    // The first letter is Cyrillic.
+    let answer = second.json(["join", &index.join_link.clone(), "--name", "Раula"]);
+    assert_eq!(answer.code, 4, "{answer:?}");
+    assert_eq!(answer.error_code(), "name_taken");
+}
+
+#[test]
+fn a_banned_peer_gets_nothing_more() {
+    let index = TestIndex::start();
+    let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
+    sharer.add_music("Keeper - Mine.wav", &fixtures::noise("Mine", "Keeper", 100_000, 10));
+    let (_sharer_runs, _guest_runs) = (sharer.daemon(), guest.daemon());
+    sharer.share().expect_code(0);
+    let id = guest.json(["status"]).json()["peer_id"].as_str().unwrap().to_owned();
+    assert_eq!(sharer.run(["ban", &id]).code, 0);
+    assert_eq!(guest.search(&["--artist", "keeper"]).len(), 1);
+    let mut command = guest.command();
+    command.args(["get", "@1", "-o"]).arg(guest.downloads());
+    let mut get = harness::process::Process::start("get", &mut command);
+    harness::eventually("the source says no", || {
+        let list = guest.json(["downloads", "ls"]).json();
+        let line = list["downloads"].as_array()?.first()?.clone();
+        (line["state"] == "waiting" && line["bytes_done"] == 0).then_some(())
+    });
+    assert_eq!(sharer.run(["unban", &id]).code, 0);
+    let download = guest.json(["downloads", "ls"]).json()["downloads"][0]["id"].to_string();
+    assert_eq!(guest.run(["downloads", "resume", &download]).code, 0);
+    assert!(get.wait().success());
+}
