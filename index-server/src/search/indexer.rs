@@ -1,0 +1,173 @@
+//! The one writer of the search index.
+//!
+//! - **It lags behind the store and may be thrown away.** Each commit carries the last revision it has seen, so that
+//!   after a restart only what is missing is replayed; an index that cannot be read, or that another version of the
+//!   program made, is deleted and filled again from the store.
+//! - **A file is one document**, replaced whole whenever anything about it changes.
+//! - **One thread** fills a segment at a time; the disk and the words of the claims are the limit in ordinary life,
+//!   and the other cores answer searches.
+//!
+//! All calls block on the disk.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+use tantivy::directory::MmapDirectory;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
+
+use super::file_set::FileSet;
+use super::schema::{self, Fields, SCHEMA_VERSION};
+use super::snapshot::Snapshot;
+use crate::store::IndexedFile;
+
+/// The writer's memory: the more, the fewer segments a rebuild makes. tantivy asks for at least 15 MB.
+const WRITER_BYTES: usize = 128 << 20;
+
+/// The folder within the one that the caller names. It is ours alone, because it may get deleted.
+const FOLDER: &str = "files";
+
+/// Beside that folder; whoever holds its lock may write or delete what is in there.
+const LOCK_FILE: &str = "lock";
+
+/// Where searches find the newest snapshot.
+pub(super) type Shelf = Arc<RwLock<Arc<Snapshot>>>;
+
+/// Why the search index cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexerError {
+    #[error("another process writes the search index")]
+    InUse,
+    #[error("the search index cannot be written: {0}")]
+    Io(#[from] io::Error),
+    #[error("the search index cannot be written: {0}")]
+    Engine(#[from] TantivyError),
+}
+
+/// The writing half of the search index.
+pub struct Indexer {
+    fields: Fields,
+    writer: IndexWriter,
+    reader: IndexReader,
+    shelf: Shelf,
+    known: FileSet,
+    last_revision: u64,
+    _lock: File,
+}
+
+/// What a commit says of itself.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    schema_version: u32,
+    last_revision: u64,
+}
+
+impl Indexer {
+    /// Opens the index in `folder`, or begins a new one.
+    pub(super) fn open(folder: &Path) -> Result<Self, IndexerError> {
+        fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join(LOCK_FILE))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => IndexerError::InUse,
+            TryLockError::Error(error) => error.into(),
+        })?;
+        let folder = folder.join(FOLDER);
+        let opened = match folder.exists() {
+            true => Opened::existing(&folder).or_else(|error| {
+                tracing::warn!(%error, "the search index is built anew");
+                fs::remove_dir_all(&folder)?;
+                Opened::create(&folder)
+            }),
+            false => Opened::create(&folder),
+        };
+        let Opened { fields, writer, reader, snapshot, last_revision } = opened?;
+        let mut known = FileSet::default();
+        for (segment, reader) in snapshot.segments() {
+            reader.doc_ids_alive().for_each(|document| known.insert(segment.file(document)));
+        }
+        let shelf = Arc::new(RwLock::new(Arc::new(snapshot)));
+        Ok(Self { fields, writer, reader, shelf, known, last_revision, _lock: lock })
+    }
+
+    pub(super) fn shelf(&self) -> Shelf {
+        Arc::clone(&self.shelf)
+    }
+
+    /// The last revision that the index on disk has seen; 0 if it is new. All files changed since must be applied.
+    pub fn last_revision(&self) -> u64 {
+        self.last_revision
+    }
+
+    /// Takes over files as they are now. Searches see them after the next [`commit`](Self::commit).
+    pub fn apply(&mut self, files: &[IndexedFile]) -> Result<(), IndexerError> {
+        for file in files {
+            // Deleting what is not there costs a look into every segment.
+            if self.known.contains(file.no) {
+                self.writer.delete_term(self.fields.term_of(file.no));
+                self.known.remove(file.no);
+            }
+            if let Some(document) = self.fields.document(file) {
+                self.writer.add_document(document)?;
+                self.known.insert(file.no);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all that was applied to disk, together with the last revision in it, and shows it to searches.
+    pub fn commit(&mut self, last_revision: u64) -> Result<(), IndexerError> {
+        let payload = Payload { schema_version: SCHEMA_VERSION, last_revision };
+        let payload = serde_json::to_string(&payload).map_err(io::Error::from)?;
+        let mut commit = self.writer.prepare_commit()?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        self.last_revision = last_revision;
+        self.reader.reload()?;
+        let before = Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner));
+        let snapshot = Arc::new(Snapshot::new(self.reader.searcher(), self.fields, Some(&before))?);
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        Ok(())
+    }
+}
+
+/// An index that can be read.
+struct Opened {
+    fields: Fields,
+    writer: IndexWriter,
+    reader: IndexReader,
+    snapshot: Snapshot,
+    last_revision: u64,
+}
+
+impl Opened {
+    fn existing(folder: &Path) -> Result<Self, IndexerError> {
+        let (fields, schema) = Fields::new();
+        let index = Index::open_in_dir(folder)?;
+        let payload = index.load_metas()?.payload.unwrap_or_default();
+        let payload: Option<Payload> = serde_json::from_str(&payload).ok();
+        let same = index.schema() == schema && *index.settings() == schema::settings();
+        match payload {
+            Some(payload) if same && payload.schema_version == SCHEMA_VERSION => {
+                Self::new(fields, index, payload.last_revision)
+            }
+            _ => Err(TantivyError::SchemaError("it has another version".to_owned()).into()),
+        }
+    }
+
+    fn create(folder: &Path) -> Result<Self, IndexerError> {
+        fs::create_dir_all(folder)?;
+        let (fields, schema) = Fields::new();
+        let directory = MmapDirectory::open(folder).map_err(TantivyError::from)?;
+        Self::new(fields, Index::create(directory, schema, schema::settings())?, 0)
+    }
+
+    fn new(fields: Fields, mut index: Index, last_revision: u64) -> Result<Self, IndexerError> {
+        index.set_tokenizers(schema::tokenizers());
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let snapshot = Snapshot::new(reader.searcher(), fields, None)?;
+        Ok(Self { fields, writer, reader, snapshot, last_revision })
+    }
+}

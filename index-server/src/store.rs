@@ -1,0 +1,150 @@
+//! What the index remembers: who may be here, and who shares what.
+//!
+//! Domain types go in and come out; statements live only below this module. Each method is one whole use case, so
+//! that another database can take SQLite's place by offering the same methods.
+//!
+//! - **Two databases.** `accounts.db` is precious and waits for the disk on every commit. `catalogue.db` can be
+//!   published again: it does not wait, and one that is damaged is moved aside and begun anew.
+//! - **One writer each** (`writer`): what has queued up is committed together, and one refused change spoils no
+//!   other. Readers have connections of their own and never wait for the writer.
+//! - **An answer is given after the commit**, so whoever reads next sees what was answered.
+//! - **Members are numbered by the accounts, files by the catalogue.** A number is never given to another while its
+//!   database lives; [`Store::catalogue_identity`] tells one catalogue from the next.
+//! - **Erasing a member** begins with the account. If the index stops in the middle, the next start finds a library
+//!   without an owner and finishes: [`Store::open`] compares the two.
+//!
+//! Pure rules have their own files: `change_set` checks what needs no database, `ballot` and `election`
+//! decide which claim is shown, `name` which names are fit to be shown.
+
+mod accounts;
+mod ballot;
+mod bans;
+mod change_set;
+mod claims;
+mod collections;
+mod columns;
+mod database;
+mod edit;
+mod election;
+mod error;
+mod files;
+mod folders;
+mod invites;
+mod library_page;
+mod name;
+mod numbers;
+mod publish;
+mod settle;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use choir_shared::PeerId;
+use tokio_util::task::TaskTracker;
+
+use database::Database;
+
+pub use accounts::{EnrolError, Enrolment, Member, RenameError};
+pub use bans::{Ban, BanTarget, InvalidBanTarget};
+pub use error::{OpenError, StoreError};
+pub use files::{Counts, FileRow, IndexedFile};
+pub use invites::{AuditEntry, Invite};
+pub use name::{DisplayName, InvalidName, MAX_NAME_CHARS};
+pub use numbers::{FileNo, MemberNo};
+pub use publish::{Applied, ChangeError, Quotas};
+
+/// The databases of one index. Cheap to clone; all clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    accounts: Database,
+    catalogue: Database,
+    erased: Arc<Erased>,
+    tracker: TaskTracker,
+    /// Held as long as the store is open, so that a second index cannot open the same folder.
+    _lock: Arc<std::fs::File>,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Connections that answer questions, for each database.
+    pub readers: u32,
+}
+
+impl Default for Options {
+    /// More readers than processors do not read faster; a few more hide one that waits for the disk.
+    fn default() -> Self {
+        Self { readers: 4 }
+    }
+}
+
+impl Store {
+    /// Opens the databases in `dir`, or begins them. The writers run on `tracker` until [`Store::close`].
+    pub async fn open(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Self, OpenError> {
+        let lock = database::lock(dir)?;
+        let accounts = database::open_accounts(dir, options, tracker).await?;
+        let catalogue = match database::open_catalogue(dir, options, tracker).await {
+            Ok(catalogue) => catalogue,
+            Err(error) => {
+                accounts.close().await;
+                return Err(error);
+            }
+        };
+        let store =
+            Self { accounts, catalogue, erased: Arc::default(), tracker: tracker.clone(), _lock: Arc::new(lock) };
+        if let Err(error) = store.drop_libraries_without_owner().await {
+            store.close().await;
+            return Err(error.into());
+        }
+        Ok(store)
+    }
+
+    /// Finishes what is queued, commits it, and closes both databases. Later calls fail.
+    pub async fn close(&self) {
+        self.accounts.close().await;
+        self.catalogue.close().await;
+    }
+
+    /// Removes a member, its name and its libraries. Returns the files it no longer holds.
+    pub async fn erase(&self, peer: &PeerId) -> Result<Vec<FileNo>, StoreError> {
+        let (store, peer) = (self.clone(), *peer);
+        // A task, so that a caller who hangs up does not leave half a member behind.
+        let erasing = self.tracker.spawn(async move {
+            let Some(member) = store.erase_account(&peer).await? else { return Ok(Vec::new()) };
+            store.erased.insert(member);
+            store.erase_library(member).await
+        });
+        erasing.await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    async fn drop_libraries_without_owner(&self) -> Result<(), StoreError> {
+        let owners = self.owners().await?;
+        for member in self.strangers_among(&owners).await? {
+            tracing::warn!(member = member.0, "a library without an owner is dropped");
+            self.erase_library(member).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Members erased since the start: a change set of theirs that was under way must not bring their library back.
+#[derive(Default)]
+struct Erased(Mutex<HashSet<MemberNo>>);
+
+impl Erased {
+    fn insert(&self, member: MemberNo) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(member);
+    }
+
+    fn contains(&self, member: MemberNo) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&member)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use std::net::IpAddr;
+
+use choir_shared::address::Subnet;
+use choir_shared::identity::SecretKey;
+
+use super::*;
+use crate::store::testing::{NOW, World};
+use crate::store::{Ban, BanTarget};
+
+fn peer(seed: u8) -> PeerId {
+    SecretKey::from_seed(&[seed; 32]).peer_id()
+}
+
+fn name(text: &str) -> DisplayName {
+    DisplayName::new(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_member_enrols_once() {
+    let world = World::new().await;
+    let first = world.store.enrol(&peer(1), Enrolment::Open, NOW).await.unwrap();
+    let again = world.store.enrol(&peer(1), Enrolment::Open, NOW + 9).await.unwrap();
+    assert_eq!((first.no, first.created_unix_s, first.browsable), (MemberNo(1), NOW, true));
+    assert_eq!(first, again);
+    assert_eq!(world.store.member(&peer(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(world.store.member(&peer(2)).await.unwrap(), None);
+    let second = world.store.enrol(&peer(2), Enrolment::Open, NOW).await.unwrap();
+    let both = world.store.members_by_no(&[second.no, MemberNo(99), first.no]).await.unwrap();
+    assert_eq!(both, [second, first]);
+}
+
+#[tokio::test]
+async fn an_invite_for_five_lets_five_in_however_many_come_at_once() {
+    let world = World::new().await;
+    let code = world.store.create_invite(5, NOW + 60, None, NOW).await.unwrap();
+    let guests = (1..=20).map(|seed| {
+        let (store, code) = (world.store.clone(), code.to_uppercase());
+        tokio::spawn(async move { store.enrol(&peer(seed), Enrolment::Invite(&code), NOW).await })
+    });
+    let mut members = Vec::new();
+    for guest in guests.collect::<Vec<_>>() {
+        match guest.await.unwrap() {
+            Ok(member) => members.push(member),
+            Err(error) => assert!(matches!(error, EnrolError::InviteInvalid), "{error}"),
+        }
+    }
+    assert_eq!(members.len(), 5);
+    assert_eq!(world.store.counts().await.unwrap().members, 5);
+    assert!(world.store.live_invites(NOW).await.unwrap().is_empty());
+
+    let again = world.store.enrol(&members[0].peer, Enrolment::Invite("nonsense"), NOW).await.unwrap();
+    assert_eq!(again, members[0], "a member needs no invite");
+}
+
+#[tokio::test]
+async fn an_invite_expires_and_can_be_revoked() {
+    let world = World::new().await;
+    let code = world.store.create_invite(5, NOW + 60, Some(&peer(9)), NOW).await.unwrap();
+    let late = world.store.enrol(&peer(1), Enrolment::Invite(&code), NOW + 60).await;
+    assert!(matches!(late, Err(EnrolError::InviteInvalid)));
+
+    let [invite] = world.store.live_invites(NOW).await.unwrap().try_into().unwrap();
+    assert_eq!((invite.uses_left, invite.created_by), (5, Some(peer(9))));
+    assert!(world.store.revoke_invite(&invite.hash, NOW).await.unwrap());
+    assert!(!world.store.revoke_invite(&invite.hash, NOW).await.unwrap());
+    let revoked = world.store.enrol(&peer(1), Enrolment::Invite(&code), NOW).await;
+    assert!(matches!(revoked, Err(EnrolError::InviteInvalid)));
+
+    let record = world.store.audit(10).await.unwrap();
+    assert_eq!(record.len(), 2);
+    assert!(record.iter().all(|entry| !entry.what.contains(&code)));
+}
+
+#[tokio::test]
+async fn a_name_is_one_members_in_every_spelling_that_looks_like_it() {
+    let world = World::new().await;
+    for seed in 1..=2 {
+        world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
+    }
+    world.store.rename(&peer(1), &name("Björk"), NOW).await.unwrap();
+    for same in ["Björk", "BJORK", "bjork", "Вjörk"] {
+        let taken = world.store.rename(&peer(2), &name(same), NOW).await;
+        assert!(matches!(taken, Err(RenameError::Taken)), "{same}");
+    }
+    world.store.rename(&peer(1), &name("BJÖRK"), NOW).await.unwrap();
+    world.store.rename(&peer(2), &name("Anna"), NOW).await.unwrap();
+    assert_eq!(world.store.member(&peer(1)).await.unwrap().unwrap().name.as_deref(), Some("BJÖRK"));
+    let stranger = world.store.rename(&peer(3), &name("Carl"), NOW).await;
+    assert!(matches!(stranger, Err(RenameError::NoSuchMember)));
+}
+
+#[tokio::test]
+async fn a_name_is_free_again_when_nobody_has_used_it_for_long() {
+    let world = World::new().await;
+    for seed in 1..=2 {
+        world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
+    }
+    world.store.rename(&peer(1), &name("Anna"), NOW).await.unwrap();
+    world.store.touch(&peer(1), NOW + 2 * LAST_SEEN_STEP_S).await.unwrap();
+    let too_soon = world.store.rename(&peer(2), &name("Anna"), NOW + NAME_UNUSED_S).await;
+    assert!(matches!(too_soon, Err(RenameError::Taken)));
+    world.store.rename(&peer(2), &name("Anna"), NOW + NAME_UNUSED_S + 3 * LAST_SEEN_STEP_S).await.unwrap();
+    assert_eq!(world.store.member(&peer(1)).await.unwrap().unwrap().name, None);
+}
+
+#[tokio::test]
+async fn bans_outlive_a_restart() {
+    let world = World::new().await;
+    let network = BanTarget::Prefix(Subnet { address: IpAddr::from([192, 0, 2, 0]), prefix_bits: 24 });
+    let key = BanTarget::Peer(peer(1));
+    world.store.ban(Ban { target: network, reason: "flood".into(), until_unix_s: Some(NOW + 9) }, NOW).await.unwrap();
+    world.store.ban(Ban { target: key, reason: "spam".into(), until_unix_s: None }, NOW).await.unwrap();
+    let world = world.reopened(|_| {}).await;
+    let bans = world.store.bans().await.unwrap();
+    assert_eq!(bans.len(), 2);
+    assert!(bans.iter().any(|ban| ban.target == network && ban.is_over(NOW + 9) && !ban.is_over(NOW + 8)));
+    assert!(bans.iter().any(|ban| ban.target == key && !ban.is_over(u64::MAX)));
+    assert!(world.store.unban(&key, NOW).await.unwrap());
+    assert!(!world.store.unban(&key, NOW).await.unwrap());
+    assert_eq!(world.store.bans().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn browsing_is_the_owners_switch() {
+    let world = World::new().await;
+    world.store.enrol(&peer(1), Enrolment::Open, NOW).await.unwrap();
+    world.store.set_browsable(&peer(1), false).await.unwrap();
+    assert!(!world.store.member(&peer(1)).await.unwrap().unwrap().browsable);
+}

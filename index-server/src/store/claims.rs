@@ -1,0 +1,70 @@
+//! The claims that a change set names: those that are known, those it brings, and those that are neither.
+
+use std::collections::{BTreeSet, HashMap};
+
+use choir_shared::Digest;
+use sqlx::SqliteConnection;
+
+use super::change_set::Checked;
+use super::columns::{digest, json};
+use super::error::StoreError;
+use super::numbers::{ClaimNo, next_no};
+
+/// The claims that one set names. Nothing is stored before [`Claims::save`].
+pub(super) struct Claims<'a> {
+    pub(super) known: HashMap<Digest, KnownClaim>,
+    new: Vec<(u32, String, &'a str)>,
+    /// Neither here nor in the set.
+    pub(super) unknown: Vec<Digest>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct KnownClaim {
+    pub(super) no: ClaimNo,
+    /// Of its canonical JSON.
+    pub(super) bytes: u64,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) async fn resolve(database: &mut SqliteConnection, checked: &'a Checked) -> Result<Self, StoreError> {
+        let hashes: BTreeSet<Digest> = checked.set.add.iter().map(|entry| entry.claim_hash).collect();
+        let rows: Vec<(u32, Vec<u8>, u64)> = sqlx::query_as(
+            "SELECT c.no, c.hash, octet_length(c.json) FROM json_each(?1) j CROSS JOIN claims c ON c.hash = unhex(j.value)",
+        )
+        .bind(json(&hashes))
+        .fetch_all(&mut *database)
+        .await?;
+        let mut claims = Self { known: HashMap::new(), new: Vec::new(), unknown: Vec::new() };
+        for (no, hash, bytes) in rows {
+            claims.known.insert(digest(&hash)?, KnownClaim { no: ClaimNo(no), bytes });
+        }
+        let mut next = next_no(database, "SELECT coalesce(max(no), 0) FROM claims").await?;
+        for hash in hashes {
+            if claims.known.contains_key(&hash) {
+                continue;
+            }
+            let Some(canonical) = checked.claims.get(&hash) else {
+                claims.unknown.push(hash);
+                continue;
+            };
+            claims.known.insert(hash, KnownClaim { no: ClaimNo(next), bytes: canonical.len() as u64 });
+            claims.new.push((next, hash.to_string(), canonical));
+            next = next.checked_add(1).ok_or(StoreError::Corrupt("more claims than numbers"))?;
+        }
+        Ok(claims)
+    }
+
+    pub(super) async fn save(&self, database: &mut SqliteConnection) -> Result<(), StoreError> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO claims (no, hash, json)
+             SELECT value ->> 0, unhex(value ->> 1), value ->> 2 FROM json_each(?1)",
+        )
+        .bind(json(&self.new))
+        .execute(database)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Opening SQLite files.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio_util::task::TaskTracker;
+
+use super::Options;
+use super::error::OpenError;
+use super::writer::Writer;
+
+static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/sqlite/accounts");
+static CATALOGUE: Migrator = sqlx::migrate!("../migrations/sqlite/catalogue");
+
+/// Measured for holdings: 8 KiB pages keep the tree one level lower than 4 KiB.
+const CATALOGUE_PAGE_BYTES: u32 = 8192;
+
+/// The writer touches pages all over the tree; the upper levels and the newest leaves should stay in memory.
+const WRITER_CACHE: &str = "-65536"; // SQLite's unit: negative is KiB.
+
+/// Pages of the log before they are copied into the database (64 MiB): a page that changes often is copied once.
+const CATALOGUE_CHECKPOINT_PAGES: &str = "8192";
+
+/// Only other programs can make us wait (a backup, an operator's shell): our own writer is alone.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Primary result codes of SQLite that mean damage, not circumstance.
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_NOTADB: u32 = 26;
+
+/// One database: the task that writes, and connections that read.
+#[derive(Clone)]
+pub(super) struct Database {
+    pub(super) writer: Writer,
+    pub(super) readers: SqlitePool,
+}
+
+impl Database {
+    pub(super) async fn close(&self) {
+        // The writer last: whoever closes last folds the log into the database.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    fn new(
+        connect: SqliteConnectOptions,
+        connection: SqliteConnection,
+        options: Options,
+        tracker: &TaskTracker,
+    ) -> Self {
+        let read = connect.clone().read_only(true).create_if_missing(false);
+        let readers = SqlitePoolOptions::new().max_connections(options.readers.max(1)).connect_lazy_with(read);
+        Self { writer: Writer::spawn(connect, connection, tracker), readers }
+    }
+}
+
+/// The folder is ours until the file is dropped.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+    let failed = |error| OpenError::Folder(dir.to_owned(), error);
+    fs::create_dir_all(dir).map_err(failed)?;
+    let file = File::create(dir.join("store.lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+pub(super) async fn open_accounts(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Database, OpenError> {
+    let path = dir.join("accounts.db");
+    let connect = connect_options(&path).synchronous(SqliteSynchronous::Full);
+    let connection = checked(&path, &connect, &ACCOUNTS).await?;
+    Ok(Database::new(connect, connection, options, tracker))
+}
+
+/// A catalogue that is damaged, or that this version cannot read, makes room for an empty one.
+pub(super) async fn open_catalogue(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Database, OpenError> {
+    let path = dir.join("catalogue.db");
+    let connect = connect_options(&path)
+        .page_size(CATALOGUE_PAGE_BYTES)
+        .synchronous(SqliteSynchronous::Normal)
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", CATALOGUE_CHECKPOINT_PAGES);
+    let connection = match checked(&path, &connect, &CATALOGUE).await {
+        Err(error @ (OpenError::Damaged { .. } | OpenError::Migration(..))) => {
+            let aside = set_aside(&path).map_err(|error| OpenError::Folder(dir.to_owned(), error))?;
+            tracing::error!(%error, moved_to = %aside.display(), "the catalogue begins anew; peers will publish again");
+            checked(&path, &connect, &CATALOGUE).await?
+        }
+        other => other?,
+    };
+    Ok(Database::new(connect, connection, options, tracker))
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+/// A connection to a database that is sound and up to date.
+async fn checked(
+    path: &Path,
+    connect: &SqliteConnectOptions,
+    migrations: &Migrator,
+) -> Result<SqliteConnection, OpenError> {
+    let sort_error = |error: sqlx::Error| match result_code(&error) {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => damaged(path, error.to_string()),
+        _ => OpenError::Database(path.to_owned(), error),
+    };
+    let mut connection = connect.connect().await.map_err(sort_error)?;
+    match check_and_migrate(path, &mut connection, migrations, sort_error).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            // Whatever closing says, the first error says more.
+            let _ = connection.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn check_and_migrate(
+    path: &Path,
+    connection: &mut SqliteConnection,
+    migrations: &Migrator,
+    sort_error: impl Fn(sqlx::Error) -> OpenError,
+) -> Result<(), OpenError> {
+    let check = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await;
+    let finding: String = check.map_err(&sort_error)?;
+    if finding != "ok" {
+        return Err(damaged(path, finding));
+    }
+    migrations.run(connection).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(error) => sort_error(error),
+        error => OpenError::Migration(path.to_owned(), error),
+    })
+}
+
+fn damaged(path: &Path, reason: String) -> OpenError {
+    OpenError::Damaged { path: path.to_owned(), reason }
+}
+
+/// The low byte; the others only refine it.
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Renames the database with its log, so that it can still be looked at.
+fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let aside = with_suffix(path, &format!(".corrupt-{now}"));
+    fs::rename(path, &aside)?;
+    for companion in ["-wal", "-shm"] {
+        let from = with_suffix(path, companion);
+        if from.exists() {
+            fs::rename(from, with_suffix(&aside, companion))?;
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,181 @@
+//! Distinct files: their numbers, what is shown of them, and what search has to be told.
+
+use std::collections::HashMap;
+
+use choir_shared::album::album_key;
+use choir_shared::claim::Kind;
+use choir_shared::index_api::SearchRow;
+use choir_shared::leaf::FileLength;
+use choir_shared::{Claim, FileId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::Store;
+use super::columns::{claim, digest, json};
+use super::error::StoreError;
+use super::numbers::FileNo;
+
+/// A file as others see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRow {
+    pub no: FileNo,
+    /// With `sources` 0: who is online is not known here.
+    pub row: SearchRow,
+    pub claim: Claim,
+    /// Distinct members that hold it, online or not.
+    pub holders: u32,
+}
+
+/// A file that search has to learn about, or to forget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexedFile {
+    pub no: FileNo,
+    pub id: FileId,
+    pub revision: u64,
+    pub claim: Claim,
+    pub holders: u32,
+}
+
+impl IndexedFile {
+    /// Whether search should find it: a song that somebody holds.
+    pub fn is_searchable(&self) -> bool {
+        self.holders > 0 && self.claim.kind == Kind::Song
+    }
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Distinct files that somebody holds.
+    pub files: u64,
+    /// Pairs of a member and a file.
+    pub holdings: u64,
+    pub members: u64,
+}
+
+impl Store {
+    pub async fn file_no(&self, file: &FileId) -> Result<Option<FileNo>, StoreError> {
+        let no: Option<u32> = sqlx::query_scalar("SELECT no FROM files WHERE root = ?1 AND length = ?2")
+            .bind(file.root().as_bytes().to_vec())
+            .bind(file.length().bytes() as i64)
+            .fetch_optional(&self.catalogue.readers)
+            .await?;
+        Ok(no.map(FileNo))
+    }
+
+    /// Those of the files that are known, with their numbers.
+    pub async fn file_nos(&self, files: &[FileId]) -> Result<HashMap<FileId, FileNo>, StoreError> {
+        let mut connection = self.catalogue.readers.acquire().await?;
+        numbers(&mut connection, files.iter()).await
+    }
+
+    /// Those of the files that exist, in the order asked for.
+    pub async fn files_by_no(&self, numbers: &[FileNo]) -> Result<Vec<FileRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.no, f.root, f.length, f.holders, coalesce(f.composed, c.json) AS claim
+             FROM json_each(?1) j CROSS JOIN files f ON f.no = j.value CROSS JOIN claims c ON c.no = f.claim
+             ORDER BY j.key",
+        )
+        .bind(json(&numbers))
+        .fetch_all(&self.catalogue.readers)
+        .await?;
+        rows.iter().map(file_row).collect()
+    }
+
+    /// Files whose revision is greater than `after`, in the order of their revisions.
+    pub async fn changed_files(&self, after_revision: u64, limit: u32) -> Result<Vec<IndexedFile>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.no, f.root, f.length, f.revision, f.holders, coalesce(f.composed, c.json) AS claim
+             FROM files f CROSS JOIN claims c ON c.no = f.claim
+             WHERE f.revision > ?1 AND f.revision > 0 ORDER BY f.revision LIMIT ?2",
+        )
+        .bind(i64::try_from(after_revision).unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&self.catalogue.readers)
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(IndexedFile {
+                no: FileNo(row.try_get("no")?),
+                id: file_id(row)?,
+                revision: row.try_get("revision")?,
+                claim: claim(row.try_get("claim")?)?,
+                holders: row.try_get("holders")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The revision of the latest change.
+    pub async fn revision(&self) -> Result<u64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT revision FROM catalogue").fetch_one(&self.catalogue.readers).await?)
+    }
+
+    /// Tells this catalogue from every other. Whatever was derived from one with another identity (a search index,
+    /// numbers of files) is void.
+    pub async fn catalogue_identity(&self) -> Result<[u8; 16], StoreError> {
+        let identity: Vec<u8> =
+            sqlx::query_scalar("SELECT identity FROM catalogue").fetch_one(&self.catalogue.readers).await?;
+        identity.try_into().map_err(|_| StoreError::Corrupt("an identity of another length"))
+    }
+
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        let (files, holdings) =
+            sqlx::query_as("SELECT files, holdings FROM catalogue").fetch_one(&self.catalogue.readers).await?;
+        let members = sqlx::query_scalar("SELECT count(*) FROM members").fetch_one(&self.accounts.readers).await?;
+        Ok(Counts { files, holdings, members })
+    }
+}
+
+/// The numbers of those files that are known.
+pub(super) async fn numbers(
+    database: &mut SqliteConnection,
+    files: impl Iterator<Item = &FileId> + Clone,
+) -> Result<HashMap<FileId, FileNo>, StoreError> {
+    let keys: Vec<(String, u64)> = files.clone().map(|file| (file.root().to_string(), file.length().bytes())).collect();
+    let found: Vec<(u32, u32)> = sqlx::query_as(
+        "SELECT j.key, f.no FROM json_each(?1) j
+         CROSS JOIN files f ON f.root = unhex(j.value ->> 0) AND f.length = j.value ->> 1",
+    )
+    .bind(json(&keys))
+    .fetch_all(database)
+    .await?;
+    let found: HashMap<u32, u32> = found.into_iter().collect();
+    let numbered = (0..).zip(files).filter_map(|(key, file)| Some((*file, FileNo(*found.get(&key)?))));
+    Ok(numbered.collect())
+}
+
+/// From the columns no, root, length, holders and claim.
+pub(super) fn file_row(row: &SqliteRow) -> Result<FileRow, StoreError> {
+    let claim = claim(row.try_get("claim")?)?;
+    Ok(FileRow {
+        no: FileNo(row.try_get("no")?),
+        row: search_row(file_id(row)?, &claim),
+        claim,
+        holders: row.try_get("holders")?,
+    })
+}
+
+fn file_id(row: &SqliteRow) -> Result<FileId, StoreError> {
+    let length = FileLength::new(row.try_get("length")?).map_err(|_| StoreError::Corrupt("a length out of range"))?;
+    Ok(FileId::new(digest(row.try_get("root")?)?, length))
+}
+
+fn search_row(file_id: FileId, claim: &Claim) -> SearchRow {
+    SearchRow {
+        file_id,
+        title: claim.title.clone(),
+        artist: claim.artist.clone(),
+        album: claim.album.clone(),
+        album_artist: claim.album_artist.clone(),
+        track: claim.track,
+        year: claim.year,
+        file_name: claim.file_name.clone(),
+        format: claim.format.to_string(),
+        size: file_id.length().bytes(),
+        duration_ms: claim.duration_ms,
+        bitrate_kbps: claim.bitrate_kbps,
+        sample_rate_hz: claim.sample_rate_hz,
+        sources: 0,
+        album_key: album_key(claim),
+    }
+}

@@ -1,0 +1,188 @@
+//! Invites, and the record of what operators did.
+//!
+//! An invite is a random code that lets a number of keys in. Only its hash is kept: whoever reads the database, or a
+//! backup of it, cannot join with what it finds.
+
+use choir_shared::{Digest, PeerId};
+use sqlx::{Row as _, SqliteConnection};
+
+use super::Store;
+use super::columns::{digest, peer, time};
+use super::error::StoreError;
+
+/// Crockford's base 32: no letter that is mistaken for another, and no `u`.
+const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// 80 bits: beyond guessing, and still short enough to be read over the telephone.
+const CODE_LETTERS: usize = 16;
+
+/// Letters between two hyphens.
+const GROUP_LETTERS: usize = 4;
+
+const HASH_DOMAIN: &[u8] = b"choir invite 1";
+
+/// An invite that still lets somebody in. Its code is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Names the invite when it is revoked.
+    pub hash: Digest,
+    pub uses_left: u32,
+    pub expires_unix_s: u64,
+    /// `None`: the operator.
+    pub created_by: Option<PeerId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub time_unix_s: u64,
+    pub what: String,
+}
+
+impl Store {
+    /// Makes an invite and returns its code, which is kept nowhere. `by` is `None` for the operator.
+    pub async fn create_invite(
+        &self,
+        uses: u32,
+        expires_unix_s: u64,
+        by: Option<&PeerId>,
+        now_unix_s: u64,
+    ) -> Result<String, StoreError> {
+        let code = new_code()?;
+        let (hash, by) = (hash(&code), by.copied());
+        self.accounts
+            .writer
+            .run(move |db| Box::pin(async move { insert(db, &hash, uses, expires_unix_s, by, now_unix_s).await }))
+            .await?;
+        Ok(code)
+    }
+
+    /// Those that still let somebody in, the last to expire first.
+    pub async fn live_invites(&self, now_unix_s: u64) -> Result<Vec<Invite>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT code_hash, uses_left, expires_unix_s, created_by FROM invites
+             WHERE uses_left > 0 AND expires_unix_s > ?1 ORDER BY expires_unix_s DESC, code_hash",
+        )
+        .bind(time(now_unix_s))
+        .fetch_all(&self.accounts.readers)
+        .await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let by: Option<&[u8]> = row.try_get("created_by")?;
+            Ok(Invite {
+                hash: digest(row.try_get("code_hash")?)?,
+                uses_left: row.try_get("uses_left")?,
+                expires_unix_s: row.try_get("expires_unix_s")?,
+                created_by: by.map(peer).transpose()?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether there was one to revoke.
+    pub async fn revoke_invite(&self, hash: &Digest, now_unix_s: u64) -> Result<bool, StoreError> {
+        let hash = *hash;
+        self.accounts.writer.run(move |db| Box::pin(async move { revoke(db, &hash, now_unix_s).await })).await
+    }
+
+    /// What operators did, the latest first.
+    pub async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows: Vec<(u64, String)> = sqlx::query_as("SELECT time_unix_s, what FROM audit ORDER BY no DESC LIMIT ?1")
+            .bind(limit)
+            .fetch_all(&self.accounts.readers)
+            .await?;
+        Ok(rows.into_iter().map(|(time_unix_s, what)| AuditEntry { time_unix_s, what }).collect())
+    }
+}
+
+/// What is kept of a code. People may write it with capitals, without hyphens, and with the letters that ours
+/// replace.
+pub(super) fn hash(code: &str) -> Digest {
+    let plain = code.chars().filter(|c| c.is_alphanumeric()).map(|c| match c.to_ascii_lowercase() {
+        'o' => '0',
+        'i' | 'l' => '1',
+        c => c,
+    });
+    Digest::of_parts(&[HASH_DOMAIN, plain.collect::<String>().as_bytes()])
+}
+
+/// Takes one use off, if there is one left.
+pub(super) async fn redeem(
+    database: &mut SqliteConnection,
+    hash: &Digest,
+    now_unix_s: u64,
+) -> Result<bool, StoreError> {
+    let used = sqlx::query(
+        "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ?1 AND uses_left > 0 AND expires_unix_s > ?2",
+    )
+    .bind(hash.as_bytes().as_slice())
+    .bind(time(now_unix_s))
+    .execute(database)
+    .await?;
+    Ok(used.rows_affected() == 1)
+}
+
+async fn insert(
+    database: &mut SqliteConnection,
+    hash: &Digest,
+    uses: u32,
+    expires_unix_s: u64,
+    by: Option<PeerId>,
+    now_unix_s: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO invites (code_hash, uses_left, expires_unix_s, created_by, created_unix_s) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(hash.as_bytes().as_slice())
+    .bind(uses)
+    .bind(time(expires_unix_s))
+    .bind(by.as_ref().map(|by| by.as_bytes().as_slice()))
+    .bind(time(now_unix_s))
+    .execute(&mut *database)
+    .await?;
+    let by = by.map_or_else(|| "the operator".to_owned(), |by| by.to_string());
+    note(database, now_unix_s, &format!("invite {} for {uses} made by {by}", hash.short())).await
+}
+
+async fn revoke(database: &mut SqliteConnection, hash: &Digest, now_unix_s: u64) -> Result<bool, StoreError> {
+    let gone = sqlx::query("DELETE FROM invites WHERE code_hash = ?1")
+        .bind(hash.as_bytes().as_slice())
+        .execute(&mut *database)
+        .await?;
+    if gone.rows_affected() == 0 {
+        return Ok(false);
+    }
+    note(database, now_unix_s, &format!("invite {} revoked", hash.short())).await?;
+    Ok(true)
+}
+
+/// Adds a line to the record, in the transaction of what it tells.
+pub(super) async fn note(database: &mut SqliteConnection, now_unix_s: u64, what: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO audit (time_unix_s, what) VALUES (?1, ?2)")
+        .bind(time(now_unix_s))
+        .bind(what)
+        .execute(database)
+        .await?;
+    Ok(())
+}
+
+fn new_code() -> Result<String, StoreError> {
+    let mut random = [0; CODE_LETTERS];
+    getrandom::fill(&mut random).map_err(|_| StoreError::Unavailable)?;
+    // 256 is a multiple of 32, so every letter is equally likely.
+    let letters = random.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()]));
+    let groups: Vec<String> = letters.chunks(GROUP_LETTERS).map(String::from_iter).collect();
+    Ok(groups.join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_survives_being_read_aloud_and_typed_in() {
+        let code = new_code().unwrap();
+        assert_eq!(code.len(), 19);
+        assert_eq!(hash(&code), hash(&code.to_uppercase().replace('-', " ")));
+        assert_eq!(hash("0o1-il"), hash("OO1l1"));
+        assert_ne!(hash(&code), hash(&new_code().unwrap()));
+    }
+}

@@ -1,0 +1,28 @@
+//! Small numbers that stand for long keys inside the index. They mean nothing outside of it.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::error::StoreError;
+
+/// A distinct file, from 1, dense: search and presence use it as a position.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+pub struct FileNo(pub u32);
+
+/// A member, from 1, dense but for those who left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+pub struct MemberNo(pub u32);
+
+/// A distinct claim.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, serde::Deserialize)]
+pub(super) struct ClaimNo(pub(super) u32);
+
+/// One collection of one member, or what is being staged to replace it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+pub(super) struct CollectionNo(pub(super) u32);
+
+/// The first number that is not in use. Rows are never deleted, so none is used twice.
+pub(super) async fn next_no(database: &mut SqliteConnection, greatest: &'static str) -> Result<u32, StoreError> {
+    let greatest: u32 = sqlx::query_scalar(greatest).fetch_one(database).await?;
+    greatest.checked_add(1).ok_or(StoreError::Corrupt("more rows than numbers"))
+}

@@ -1,0 +1,371 @@
+use choir_shared::Claim;
+use choir_shared::claim::Kind;
+use choir_shared::index_api::Folder;
+
+use super::*;
+use crate::store::Counts;
+use crate::store::testing::{PLENTY, World, addition, file, song};
+
+fn holders(rows: &[crate::store::FileRow]) -> Vec<u32> {
+    rows.iter().map(|row| row.holders).collect()
+}
+
+#[tokio::test]
+async fn two_peers_with_one_file_are_two_holders_of_one_row() {
+    let world = World::new().await;
+    let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
+    let applied = anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
+    assert_eq!((applied.added, applied.removed), (vec![FileNo(1), FileNo(2)], vec![]));
+    assert_eq!((applied.answer.generation, applied.answer.count), (1, 2));
+    assert_eq!(applied.answer.digest, anna.digest());
+    assert_eq!(bob.share(&world, &[(2, &song("Two")), (3, &song("Three"))]).await.added, [FileNo(2), FileNo(3)]);
+
+    let rows = world.store.files_by_no(&[FileNo(3), FileNo(2), FileNo(9), FileNo(1)]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.row.title.as_deref().unwrap()).collect::<Vec<_>>(), ["Three", "Two", "One"]);
+    assert_eq!(holders(&rows), [1, 2, 1]);
+    assert_eq!(world.store.counts().await.unwrap(), Counts { files: 3, holdings: 4, members: 2 });
+    assert_eq!(world.store.profile(bob.no).await.unwrap(), (2, 1002 + 1003));
+}
+
+#[tokio::test]
+async fn a_set_with_one_bad_entry_changes_nothing() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let before = world.store.revision().await.unwrap();
+    let good = anna.clone().change(&[(2, &song("Two"))], &[1]);
+
+    type Spoil = fn(&mut ChangeSet);
+    let spoils: [(&str, Spoil); 9] = [
+        ("a claim with another hash", |set| set.add[0].claim_hash = Digest::of(b"else")),
+        ("a folder that is not there", |set| set.add[0].folder = 7),
+        ("a file twice", |set| set.add.push(set.add[0].clone())),
+        ("a file added and removed", |set| set.remove.push(file(2))),
+        ("a path that leaves its folder", |set| {
+            set.folders.push(Folder { number: 2, path: Some("../etc".into()) });
+        }),
+        ("a folder that goes with files in it", |set| set.folders[0].path = None),
+        ("no progress", |set| set.generation = set.base_generation),
+        ("a generation beyond numbers", |set| set.generation = u64::MAX),
+        ("a head signed by another", |set| {
+            let head = set.head.as_mut().unwrap();
+            head.time_unix_s += 1;
+        }),
+    ];
+    for (name, spoil) in spoils {
+        let mut set = good.clone();
+        spoil(&mut set);
+        let refused = anna.send(&world, set).await;
+        assert!(matches!(refused, Err(ChangeError::BadEntry(_))), "{name}: {refused:?}");
+        assert_eq!(world.store.holdings(anna.no).await.unwrap(), [FileNo(1)], "{name}");
+    }
+    assert_eq!(world.store.revision().await.unwrap(), before);
+    assert_eq!(world.store.file_no(&file(2)).await.unwrap(), None);
+    anna.send(&world, good).await.unwrap();
+}
+
+#[tokio::test]
+async fn repeating_a_set_changes_nothing_and_is_answered_alike() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    let set = anna.change(&[(1, &song("One"))], &[]);
+    let first = anna.send(&world, set.clone()).await.unwrap();
+    let revision = world.store.revision().await.unwrap();
+
+    let unsigned = ChangeSet { head: None, ..set.clone() };
+    let mut without_claims = set.clone();
+    without_claims.add[0].claim = None;
+    let reworded = ChangeSet { folders: Vec::new(), ..set };
+    for repeated in [unsigned, without_claims, reworded] {
+        let again = anna.send(&world, repeated).await.unwrap();
+        assert_eq!((again.answer, again.added), (first.answer.clone(), vec![]));
+    }
+    assert_eq!(world.store.revision().await.unwrap(), revision);
+}
+
+#[tokio::test]
+async fn a_wrong_base_is_answered_with_the_right_one() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    for base in [0, 5] {
+        let set = ChangeSet { base_generation: base, generation: 6, ..anna.clone().part(Phase::Change, &[], &[1]) };
+        assert!(matches!(anna.send(&world, set).await, Err(ChangeError::WrongBase { generation: 1 })));
+    }
+    let stray = anna.clone().part(Phase::Commit, &[], &[]);
+    assert!(matches!(anna.send(&world, stray).await, Err(ChangeError::WrongBase { generation: 1 })));
+}
+
+#[tokio::test]
+async fn claims_that_nobody_knows_are_asked_for() {
+    let world = World::new().await;
+    let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let whole = bob.change(&[(1, &song("One")), (2, &song("Two"))], &[]);
+    let mut bare = whole.clone();
+    bare.add.iter_mut().for_each(|entry| entry.claim = None);
+
+    let asked = bob.send(&world, bare).await.unwrap();
+    assert_eq!(asked.answer.unknown_claims, [song("Two").hash()]);
+    assert_eq!((asked.answer.generation, asked.added), (0, vec![]));
+    assert!(world.store.collections(bob.no).await.unwrap().is_empty());
+    let mut just_that = whole;
+    just_that.add[0].claim = None;
+    assert_eq!(bob.send(&world, just_that).await.unwrap().added.len(), 2);
+}
+
+#[tokio::test]
+async fn a_head_that_counts_otherwise_is_noticed() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    let mut forgetful = anna.clone();
+    forgetful.library.insert(file(77), song("Lost").hash());
+    let set = forgetful.change(&[(1, &song("One"))], &[]);
+    assert!(matches!(anna.send(&world, set).await, Err(ChangeError::HeadMismatch)));
+    assert_eq!(world.store.file_no(&file(1)).await.unwrap(), None);
+    anna.share(&world, &[(1, &song("One"))]).await;
+}
+
+#[tokio::test]
+async fn quotas_count_all_collections_and_what_is_staged() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
+    let quotas = Quotas { files_per_peer: 3, ..PLENTY };
+    let in_friends = |phase, seeds: &[u64]| ChangeSet {
+        collection: "friends".into(),
+        base_generation: 0,
+        generation: 1,
+        add: seeds.iter().map(|&seed| addition(seed, &song("Another"))).collect(),
+        ..anna.clone().part(phase, &[], &[])
+    };
+    for (phase, seeds, fits) in [
+        (Phase::Change, &[3, 4][..], false),
+        (Phase::Begin, &[3, 4], false),
+        (Phase::Begin, &[3], true),
+        (Phase::Staging, &[4], false),
+        (Phase::Commit, &[], true),
+    ] {
+        let sent = world.store.apply(anna.no, &anna.peer(), 1, in_friends(phase, seeds), &quotas).await;
+        match sent {
+            Ok(_) => assert!(fits, "{phase:?} {seeds:?}"),
+            Err(ChangeError::QuotaExceeded(_)) => assert!(!fits, "{phase:?} {seeds:?}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let tight = Quotas { claim_bytes_per_peer: 300, ..PLENTY };
+    let set = anna.clone().change(&[(5, &song(&"x".repeat(300)))], &[]);
+    let sent = world.store.apply(anna.no, &anna.peer(), 1, set, &tight).await;
+    assert!(matches!(sent, Err(ChangeError::QuotaExceeded(_))));
+}
+
+#[tokio::test]
+async fn a_resync_is_invisible_until_its_commit() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One")), (2, &song("Two")), (3, &song("Three"))]).await;
+    let revision = world.store.revision().await.unwrap();
+
+    anna.library.clear();
+    let abandoned = anna.part(Phase::Begin, &[(9, &song("Nine"))], &[]);
+    anna.send(&world, abandoned).await.unwrap();
+    anna.library.clear();
+    let begin = anna.part(Phase::Begin, &[(1, &song("One"))], &[]);
+    let staging = anna.part(Phase::Staging, &[(2, &song("Two, again"))], &[]);
+    for set in [begin, staging] {
+        let answer = anna.send(&world, set).await.unwrap();
+        assert_eq!(
+            (answer.added, answer.removed, answer.answer.generation, answer.answer.count),
+            (vec![], vec![], 1, 3)
+        );
+        assert_eq!(world.store.holdings(anna.no).await.unwrap(), [FileNo(1), FileNo(2), FileNo(3)]);
+        assert_eq!(world.store.revision().await.unwrap(), revision);
+    }
+    let last = anna.part(Phase::Commit, &[(4, &song("Four"))], &[]);
+    let last = anna.signed(last);
+    let done = anna.send(&world, last.clone()).await.unwrap();
+    assert_eq!((done.added.len(), done.removed.as_slice()), (1, &[FileNo(3)][..]));
+    assert_eq!((done.answer.generation, done.answer.count, done.answer.digest), (2, 3, anna.digest()));
+    assert_eq!(world.store.collections(anna.no).await.unwrap()[0].digest, anna.digest());
+    let changed = world.store.changed_files(revision, 100).await.unwrap();
+    assert_eq!(changed.len(), 3, "file 1 is as it was; 2 has another claim, 3 is gone, 4 is new");
+
+    let again = anna.send(&world, last).await.unwrap();
+    assert_eq!((again.answer, again.added), (done.answer, vec![]));
+    anna.share(&world, &[(5, &song("Five"))]).await;
+}
+
+#[tokio::test]
+async fn a_resync_that_changes_nothing_is_not_heard_of() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let revision = world.store.revision().await.unwrap();
+    let begin = anna.part(Phase::Begin, &[(1, &song("One"))], &[]);
+    anna.send(&world, begin).await.unwrap();
+    let commit = anna.part(Phase::Commit, &[], &[]);
+    let commit = anna.signed(commit);
+    let done = anna.send(&world, commit).await.unwrap();
+    assert_eq!((done.added, done.removed), (vec![], vec![]));
+    assert_eq!(world.store.revision().await.unwrap(), revision);
+}
+
+#[tokio::test]
+async fn a_file_that_returns_keeps_its_number() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let remove = anna.change(&[], &[1]);
+    assert_eq!(anna.send(&world, remove).await.unwrap().removed, [FileNo(1)]);
+    let [gone] = world.store.changed_files(1, 10).await.unwrap().try_into().unwrap();
+    assert!(!gone.is_searchable());
+    assert_eq!((gone.no, gone.id, gone.revision, gone.holders), (FileNo(1), file(1), 2, 0));
+    assert_eq!(world.store.counts().await.unwrap(), Counts { files: 0, holdings: 0, members: 1 });
+    assert_eq!(anna.share(&world, &[(1, &song("One"))]).await.added, [FileNo(1)]);
+}
+
+#[tokio::test]
+async fn revisions_follow_what_can_be_seen_and_powers_of_two() {
+    let world = World::new().await;
+    let mut counts = Vec::new();
+    for seed in 1..=8 {
+        world.member(seed).await.share(&world, &[(1, &song("One"))]).await;
+        counts.push(world.store.revision().await.unwrap());
+    }
+    assert_eq!(counts, [1, 1, 2, 2, 2, 2, 3, 3]);
+    let [file] = world.store.changed_files(0, 10).await.unwrap().try_into().unwrap();
+    assert_eq!((file.revision, file.holders), (3, 8));
+    assert!(world.store.changed_files(3, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_song_is_kept_but_not_searched_for() {
+    let world = World::new().await;
+    let cover = Claim { kind: Kind::Cover, ..song("Front") };
+    world.member(1).await.share(&world, &[(1, &cover)]).await;
+    let [file] = world.store.changed_files(0, 10).await.unwrap().try_into().unwrap();
+    assert!(!file.is_searchable());
+    assert_eq!(file.holders, 1);
+}
+
+#[tokio::test]
+async fn holders_vote_and_a_network_has_one_vote() {
+    let world = World::new().await;
+    let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
+    for seed in 100..120 {
+        let mut liar = world.member(seed).await;
+        liar.voter = 666;
+        liar.share(&world, &[(1, &song("Lie"))]).await;
+    }
+    let shown = async || world.store.files_by_no(&[FileNo(1)]).await.unwrap()[0].claim.clone();
+    assert_eq!(shown().await, song("Lie"));
+    anna.share(&world, &[(1, &Claim { album: Some("Album".into()), ..song("Truth") })]).await;
+    bob.share(&world, &[(1, &song("Truth"))]).await;
+    // Anna alone names an album, both name the title: no single claim says what is shown if Bob's has more votes.
+    let mut carl = world.member(3).await;
+    carl.share(&world, &[(1, &song("Truth"))]).await;
+    assert_eq!(shown().await, Claim { album: Some("Album".into()), ..song("Truth") });
+
+    let mut dora = world.member(4).await;
+    dora.share(&world, &[(1, &Claim { genre: Some("Jazz".into()), ..song("Truth") })]).await;
+    let composed = Claim { album: Some("Album".into()), genre: Some("Jazz".into()), ..song("Truth") };
+    assert_eq!(shown().await, composed);
+    assert_eq!(world.store.changed_files(0, 10).await.unwrap()[0].claim, composed);
+}
+
+#[tokio::test]
+async fn a_file_in_two_collections_is_held_once() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let friends = ChangeSet {
+        collection: "friends".into(),
+        base_generation: 0,
+        generation: 1,
+        head: None,
+        ..anna.clone().change(&[(1, &song("One")), (2, &song("Two"))], &[])
+    };
+    assert_eq!(anna.send(&world, friends).await.unwrap().added, [FileNo(2)]);
+    assert_eq!(world.store.holdings(anna.no).await.unwrap(), [FileNo(1), FileNo(2)]);
+    assert_eq!(holders(&world.store.files_by_no(&[FileNo(1)]).await.unwrap()), [1]);
+    assert_eq!(world.store.drop_collection(anna.no, "friends").await.unwrap(), [FileNo(2)]);
+    assert_eq!(world.store.collections(anna.no).await.unwrap().len(), 1);
+    assert_eq!(holders(&world.store.files_by_no(&[FileNo(1), FileNo(2)]).await.unwrap()), [1, 0]);
+    assert!(world.store.drop_collection(anna.no, "friends").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn many_publish_at_once_and_one_failure_spoils_no_other() {
+    let world = World::new().await;
+    let mut sending = Vec::new();
+    for seed in 1..=30 {
+        let mut sharer = world.member(seed).await;
+        let mut set = sharer.change(&[(1, &song("One")), (u64::from(seed) + 100, &song("Own"))], &[]);
+        if seed % 3 == 0 {
+            set.base_generation = 0;
+            set.add[0].folder = 9;
+        }
+        let store = world.store.clone();
+        sending.push(tokio::spawn(async move {
+            store.apply(sharer.no, &sharer.peer(), sharer.voter, set, &PLENTY).await.is_ok()
+        }));
+    }
+    let mut applied = 0;
+    for sent in sending {
+        applied += u32::from(sent.await.unwrap());
+    }
+    assert_eq!(applied, 20);
+    let no = world.store.file_no(&file(1)).await.unwrap().unwrap();
+    assert_eq!(holders(&world.store.files_by_no(&[no]).await.unwrap()), [20]);
+    assert_eq!(world.store.counts().await.unwrap(), Counts { files: 21, holdings: 40, members: 30 });
+}
+
+#[tokio::test]
+async fn a_library_is_browsed_folder_by_folder() {
+    let world = World::new().await;
+    let anna = world.member(1).await;
+    let folder = |number, path: &str| Folder { number, path: Some(path.into()) };
+    let put =
+        |seed, folder| choir_shared::index_api::Addition { folder, ..addition(seed, &song(&format!("Song {seed}"))) };
+    let set = ChangeSet {
+        folders: vec![
+            folder(1, "Music/A"),
+            folder(2, "Music/A/Live"),
+            folder(3, "Music/B"),
+            folder(4, "Music"),
+            folder(5, "Music2"),
+            folder(6, "Music/Empty"),
+        ],
+        add: vec![put(1, 1), put(2, 2), put(3, 2), put(4, 3), put(5, 4), put(6, 5), put(7, 4), put(8, 4)],
+        ..anna.clone().part(Phase::Change, &[], &[])
+    };
+    anna.send(&world, set).await.unwrap();
+    let folders = |page: &choir_shared::index_api::LibraryPage| {
+        page.folders.iter().map(|folder| (folder.path.clone(), folder.files)).collect::<Vec<_>>()
+    };
+    let root = world.store.library_page(anna.no, "", None, 10).await.unwrap();
+    assert_eq!(folders(&root), [("Music".into(), 7), ("Music2".into(), 1)]);
+    assert!(root.files.is_empty());
+
+    let first = world.store.library_page(anna.no, "Music", None, 2).await.unwrap();
+    assert_eq!(folders(&first), [("Music/A".into(), 3), ("Music/B".into(), 1)]);
+    assert_eq!(first.files.iter().map(|row| row.file_id).collect::<Vec<_>>(), [file(5), file(7)]);
+    let second = world.store.library_page(anna.no, "Music", first.next.as_deref(), 2).await.unwrap();
+    assert_eq!(second.files.iter().map(|row| row.file_id).collect::<Vec<_>>(), [file(8)]);
+    assert_eq!((second.next, second.folders.len()), (None, 0));
+    let nowhere = world.store.library_page(anna.no, "Mus", None, 2).await.unwrap();
+    assert!(nowhere.files.is_empty() && nowhere.folders.is_empty());
+}
+
+#[tokio::test]
+async fn a_library_of_many_sets_loads_whole() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    let claim = song("Same");
+    for hundred in 0..5 {
+        let songs: Vec<(u64, &Claim)> = (0..100).map(|seed| (hundred * 100 + seed, &claim)).collect();
+        anna.share(&world, &songs).await;
+    }
+    let expected: Vec<FileNo> = (1..=500).map(FileNo).collect();
+    assert_eq!(world.store.holdings(anna.no).await.unwrap(), expected);
+}

@@ -1,0 +1,233 @@
+//! One task that writes, for one database.
+//!
+//! SQLite has one writer at a time, and a commit costs far more than a change. So changes queue up here, and all
+//! that are waiting are committed together (group commit):
+//!
+//! - Each change runs in a savepoint of its own. One that is refused is undone and spoils no other.
+//! - Nobody is answered before the commit. If that fails, everyone of the group gets the failure, whatever came out
+//!   before: even a refusal may rest on a change that was then lost.
+//! - After any failure of the transaction itself the connection is thrown away: SQLite may already have rolled back
+//!   by itself, and then connection and program disagree about where they are.
+//! - A change runs to its end even if whoever asked for it no longer waits.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::StoreError;
+
+/// Changes that may wait. HTTP handlers fill it and then wait themselves, each with a body of up to a megabyte.
+const QUEUED: usize = 64;
+
+/// A group ends when it has taken this long, so that its first change is not answered much later than its last.
+const MAX_GROUP_TIME: Duration = Duration::from_millis(50);
+
+/// Hands changes to the task. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    closing: CancellationToken,
+    closed: CancellationToken,
+}
+
+/// A change on its way: it runs, and what comes back waits for the commit.
+type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Done> + Send>;
+
+struct Done {
+    outcome: Outcome,
+    answer: Answer,
+}
+
+enum Outcome {
+    Keep,
+    Undo,
+}
+
+/// Tells whoever waits, once it is known whether the commit succeeded.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+impl Writer {
+    pub(super) fn spawn(connect: SqliteConnectOptions, connection: SqliteConnection, tracker: &TaskTracker) -> Self {
+        let (sender, jobs) = mpsc::channel(QUEUED);
+        let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
+        let task = Task { connect, connection: Some(connection), jobs, closing: closing.clone() };
+        let guard = closed.clone().drop_guard();
+        tracker.spawn(async move {
+            let _closed = guard;
+            task.run().await;
+        });
+        Self { jobs: sender, closing, closed }
+    }
+
+    /// Runs `change` in the next group. If it returns an error, it has changed nothing.
+    pub(super) async fn run<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |database| {
+            Box::pin(async move {
+                let result = change(database).await;
+                let outcome = if result.is_ok() { Outcome::Keep } else { Outcome::Undo };
+                let answer = Box::new(move |committed: Result<(), StoreError>| {
+                    // If nobody waits any more, nobody needs to know.
+                    let _ = answer.send(committed.map_err(E::from).and(result));
+                });
+                Done { outcome, answer }
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| StoreError::Unavailable)?;
+        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable.into()))
+    }
+
+    /// Takes no more changes, and waits until those that are queued are committed.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        self.closed.cancelled().await;
+    }
+}
+
+struct Task {
+    connect: SqliteConnectOptions,
+    /// Gone after a failure, until the next group.
+    connection: Option<SqliteConnection>,
+    jobs: mpsc::Receiver<Job>,
+    closing: CancellationToken,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            let mut answers = Vec::new();
+            let committed = self.group(first, &mut answers).await;
+            if let Err(error) = &committed {
+                tracing::error!(%error, changes = answers.len(), "a group of changes was lost");
+                self.connection = None;
+            }
+            answers.into_iter().for_each(|answer: Answer| answer(committed.clone()));
+        }
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "a database did not close cleanly");
+        }
+    }
+
+    async fn next(&mut self) -> Option<Job> {
+        tokio::select! {
+            job = self.jobs.recv() => job,
+            () = self.closing.cancelled() => {
+                self.jobs.close();
+                self.jobs.recv().await
+            }
+        }
+    }
+
+    async fn group(&mut self, first: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.connect.connect().await?),
+        };
+        let started = Instant::now();
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            let mut savepoint = transaction.begin().await?;
+            let Done { outcome, answer } = job(&mut savepoint).await;
+            answers.push(answer);
+            match outcome {
+                Outcome::Keep => savepoint.commit().await?,
+                Outcome::Undo => savepoint.rollback().await?,
+            }
+            next = if started.elapsed() < MAX_GROUP_TIME { self.jobs.try_recv().ok() } else { None };
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table whose rows must point at each other by the time of the commit.
+    async fn writer(dir: &std::path::Path) -> (Writer, SqliteConnectOptions) {
+        let connect = SqliteConnectOptions::new().filename(dir.join("test.db")).create_if_missing(true);
+        let mut connection = connect.connect().await.unwrap();
+        let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, next INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
+        sqlx::query(table).execute(&mut connection).await.unwrap();
+        (Writer::spawn(connect.clone(), connection, &TaskTracker::new()), connect)
+    }
+
+    enum Then {
+        Succeed,
+        Fail,
+    }
+
+    async fn insert(writer: &Writer, id: u32, next: Option<u32>, then: Then) -> Result<(), StoreError> {
+        let change = sqlx::query("INSERT INTO t VALUES (?, ?)").bind(id).bind(next);
+        let run = writer.run(move |database| {
+            Box::pin(async move {
+                change.execute(database).await?;
+                match then {
+                    Then::Succeed => Ok(()),
+                    Then::Fail => Err(StoreError::Corrupt("nothing: this is a test")),
+                }
+            })
+        });
+        run.await
+    }
+
+    /// Holds the group open until the other changes have queued up.
+    async fn wait(writer: &Writer, gate: oneshot::Receiver<()>) -> Result<(), StoreError> {
+        writer.run(move |_| Box::pin(async move { gate.await.map_err(|_| StoreError::Unavailable) })).await
+    }
+
+    async fn ids(connect: &SqliteConnectOptions) -> Vec<u32> {
+        let mut connection = connect.connect().await.unwrap();
+        sqlx::query_scalar("SELECT id FROM t ORDER BY id").fetch_all(&mut connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_is_undone_and_spoils_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, connect) = writer(dir.path()).await;
+        let (open, gate) = oneshot::channel();
+        let (waited, first, second, third, ()) = tokio::join!(
+            biased;
+            wait(&writer, gate),
+            insert(&writer, 1, None, Then::Succeed),
+            insert(&writer, 2, None, Then::Fail),
+            insert(&writer, 3, None, Then::Succeed),
+            async { open.send(()).unwrap() },
+        );
+        assert!(waited.is_ok() && first.is_ok() && second.is_err() && third.is_ok());
+        writer.close().await;
+        assert_eq!(ids(&connect).await, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_everybodys_failure_and_not_the_last_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, connect) = writer(dir.path()).await;
+        let (open, gate) = oneshot::channel();
+        let (waited, sound, dangling, ()) = tokio::join!(
+            biased;
+            wait(&writer, gate),
+            insert(&writer, 1, None, Then::Succeed),
+            insert(&writer, 2, Some(99), Then::Succeed),
+            async { open.send(()).unwrap() },
+        );
+        assert!([waited, sound, dangling].iter().all(|result| matches!(result, Err(StoreError::Database(_)))));
+        insert(&writer, 3, None, Then::Succeed).await.unwrap();
+        writer.close().await;
+        assert_eq!(ids(&connect).await, [3]);
+        assert!(matches!(insert(&writer, 4, None, Then::Succeed).await, Err(StoreError::Unavailable)));
+    }
+}

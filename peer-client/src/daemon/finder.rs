@@ -1,0 +1,100 @@
+//! Sources for downloads: indexes say who has a file and introduce us, the road leads there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use choir_shared::identity::IndexKey;
+use choir_shared::index_api::Reach as Reachable;
+use choir_shared::{FileId, PeerId};
+
+use super::bans::Bans;
+use super::indexes::Indexes;
+use crate::connectivity::{Reach, Route};
+use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable};
+use crate::index_client::IndexClient;
+use crate::session::Session;
+
+/// Peers whose introducing index is remembered; a search for sources tells it again.
+const MAX_REMEMBERED: usize = 10_000;
+
+pub(super) struct IndexFinder {
+    pub(super) client: IndexClient,
+    pub(super) indexes: Indexes,
+    pub(super) reach: Reach,
+    pub(super) bans: Arc<Bans>,
+    /// Which indexes know a peer.
+    pub(super) known_by: Mutex<HashMap<PeerId, Vec<IndexKey>>>,
+}
+
+impl IndexFinder {
+    async fn find(&self, file: FileId) -> Result<Vec<FoundSource>, IndexUnreachable> {
+        self.indexes.settled().await;
+        let found = self.client.sources(&file).await;
+        let found = match found {
+            Err(error) if error.code() == Some(choir_shared::index_api::ErrorCode::NotFound) => Vec::new(),
+            found => found.map_err(|error| IndexUnreachable(error.to_string()))?,
+        };
+        let me = self.reach.endpoint().secret().peer_id();
+        let mut known_by = self.known_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if known_by.len() > MAX_REMEMBERED {
+            known_by.clear();
+        }
+        let mut sources: Vec<(bool, FoundSource)> = Vec::new();
+        for (index, source) in found.into_iter().filter(|(_, source)| source.peer != me) {
+            let indexes = known_by.entry(source.peer).or_default();
+            if !indexes.contains(&index) {
+                indexes.push(index);
+            }
+            if !sources.iter().any(|(_, known)| known.peer == source.peer) {
+                sources.push((source.reach == Reachable::Direct, FoundSource { peer: source.peer, name: source.name }));
+            }
+        }
+        // Those with a proved address first: only so many are tried at once.
+        sources.sort_by_key(|(direct, _)| !direct);
+        Ok(sources.into_iter().map(|(_, source)| source).collect())
+    }
+
+    async fn reach(&self, peer: PeerId, file: FileId) -> Result<Session, String> {
+        if let Some(session) = self.reach.existing(peer).await {
+            return Ok(session);
+        }
+        let known = self.known_by.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned();
+        let indexes = known.unwrap_or_else(|| self.client.indexes().iter().map(|index| index.key()).collect());
+        let mut failure = "no index knows how to reach it".to_owned();
+        for index in indexes {
+            let introduction = match self.client.introduce(&index, peer, file).await {
+                Ok(introduction) => introduction,
+                Err(error) => {
+                    failure = error.to_string();
+                    continue;
+                }
+            };
+            let Some(surroundings) = self.indexes.surroundings(&index) else { continue };
+            let candidates: Vec<_> = introduction.candidates.iter().map(|candidate| candidate.address).collect();
+            let observed = candidates.first().map(|address| address.ip());
+            match self.reach.connect(&Route { peer, candidates, observed, surroundings }).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failure = error.to_string(),
+            }
+        }
+        Err(failure)
+    }
+}
+
+impl Finder for IndexFinder {
+    fn sources(&self, file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
+        Box::pin(self.find(file))
+    }
+
+    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, String>> {
+        Box::pin(self.reach(peer, file))
+    }
+
+    fn misbehaved(&self, peer: PeerId, file: FileId) {
+        self.bans.misbehaved(peer, file);
+    }
+
+    fn is_banned(&self, peer: PeerId) -> bool {
+        self.bans.contains(&peer)
+    }
+}

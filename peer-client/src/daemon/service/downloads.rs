@@ -1,0 +1,117 @@
+//! Downloads at the door.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use choir_shared::SafeName;
+use futures_util::stream::{BoxStream, StreamExt as _};
+
+use super::PeerService;
+use crate::api::types::{DownloadAction, DownloadEvent, NewDownload};
+use crate::api::{Answer, ErrorKind, ServiceError};
+use crate::daemon::errors::list_error;
+use crate::download::list::Downloads;
+use crate::download::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
+
+/// How often the list is compared with what was told last.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// Folders inside each other that a request may ask for.
+const MAX_SUBFOLDERS: usize = 8;
+
+impl PeerService {
+    pub(super) async fn start_downloads(&self, asked: Vec<NewDownload>) -> Answer<Vec<DownloadStatus>> {
+        let mut statuses = Vec::with_capacity(asked.len());
+        for download in asked {
+            statuses.push(self.start_download(download).await?);
+        }
+        Ok(statuses)
+    }
+
+    async fn start_download(&self, asked: NewDownload) -> Answer<DownloadStatus> {
+        let file = asked.file_id;
+        let name = asked.name.clone().unwrap_or_else(|| file.short());
+        if let Some(path) = self.here(&file).await {
+            return Ok(already_here(&asked, name, path));
+        }
+        let base = asked.folder.unwrap_or_else(|| self.settings.downloads());
+        if !base.is_absolute() {
+            return Err(ServiceError::new(ErrorKind::Usage, format!("{} is not an absolute path", base.display())));
+        }
+        // Names of folders may come from strangers: each becomes one safe component, so they cannot lead elsewhere.
+        let folder = asked
+            .subfolders
+            .iter()
+            .take(MAX_SUBFOLDERS)
+            .fold(base, |folder, name| folder.join(SafeName::sanitise(name, "unnamed").as_str()));
+        let request = DownloadRequest { file, name, folder, group: asked.group, sources: asked.sources };
+        self.downloads.start(request).await.map_err(|error| list_error(&error))
+    }
+
+    pub(super) fn show_download(&self, id: DownloadId) -> Answer<DownloadStatus> {
+        self.downloads.watch(id).map(|status| status.borrow().clone()).map_err(|error| list_error(&error))
+    }
+
+    pub(super) async fn change_download(&self, id: DownloadId, action: DownloadAction) -> Answer<DownloadStatus> {
+        let changed = match action {
+            DownloadAction::Pause => self.downloads.pause(id).await,
+            DownloadAction::Resume | DownloadAction::Retry => self.downloads.resume(id).await,
+            DownloadAction::Cancel => self.downloads.cancel(id).await,
+        };
+        changed.map_err(|error| list_error(&error))?;
+        self.show_download(id)
+    }
+
+    /// A snapshot, then whatever differs from what was told before.
+    pub(super) fn download_changes(&self) -> BoxStream<'static, DownloadEvent> {
+        let told = Told { downloads: self.downloads.clone(), last: None };
+        futures_util::stream::unfold(told, |mut told| async move {
+            let events = told.next().await;
+            Some((futures_util::stream::iter(events), told))
+        })
+        .flatten()
+        .boxed()
+    }
+}
+
+/// What one reader of events was told.
+struct Told {
+    downloads: Downloads,
+    last: Option<BTreeMap<DownloadId, DownloadStatus>>,
+}
+
+impl Told {
+    async fn next(&mut self) -> Vec<DownloadEvent> {
+        let Some(last) = &mut self.last else {
+            let downloads = self.downloads.list();
+            self.last = Some(downloads.iter().map(|status| (status.id, status.clone())).collect());
+            return vec![DownloadEvent::Snapshot { downloads }];
+        };
+        tokio::time::sleep(TELL_EVERY).await;
+        let changed: Vec<_> =
+            self.downloads.list().into_iter().filter(|status| last.get(&status.id) != Some(status)).collect();
+        last.extend(changed.iter().map(|status| (status.id, status.clone())));
+        changed.into_iter().map(|status| DownloadEvent::Changed { download: Box::new(status) }).collect()
+    }
+}
+
+fn already_here(asked: &NewDownload, name: String, path: PathBuf) -> DownloadStatus {
+    let size = asked.file_id.length().bytes();
+    DownloadStatus {
+        // It is no line of the list: nothing was downloaded.
+        id: DownloadId(0),
+        file_id: asked.file_id,
+        name,
+        group: asked.group.clone(),
+        state: State::Done,
+        reason: Some(Why::AlreadyHere),
+        message: Some("you already have it".to_owned()),
+        bytes_done: size,
+        size,
+        bytes_per_second: 0,
+        sources: vec![],
+        path: Some(path),
+        seconds: Some(0.0),
+    }
+}
