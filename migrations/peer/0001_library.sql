@@ -63,25 +63,26 @@ CREATE TABLE files (
 CREATE INDEX files_by_content ON files (content);
 CREATE INDEX files_by_identity ON files (size, mtime_ns, inode);
 
+-- Not INSERT OR IGNORE: within a trigger the conflict clause of the outer statement would overrule it.
 CREATE TABLE touched (content INTEGER PRIMARY KEY) STRICT;
 
 CREATE TRIGGER file_appeared AFTER INSERT ON files BEGIN
-    INSERT OR IGNORE INTO touched VALUES (new.content);
+    INSERT INTO touched SELECT new.content WHERE new.content NOT IN (SELECT content FROM touched);
 END;
 
 CREATE TRIGGER file_changed AFTER UPDATE OF directory, content, claim_hash, gone_since ON files BEGIN
-    INSERT OR IGNORE INTO touched VALUES (old.content);
-    INSERT OR IGNORE INTO touched VALUES (new.content);
+    INSERT INTO touched SELECT old.content WHERE old.content NOT IN (SELECT content FROM touched);
+    INSERT INTO touched SELECT new.content WHERE new.content NOT IN (SELECT content FROM touched);
 END;
 
 CREATE TRIGGER file_forgotten AFTER DELETE ON files BEGIN
-    INSERT OR IGNORE INTO touched VALUES (old.content);
+    INSERT INTO touched SELECT old.content WHERE old.content NOT IN (SELECT content FROM touched);
 END;
 
 CREATE TRIGGER share_came_or_went AFTER UPDATE OF absent_since ON shares BEGIN
-    INSERT OR IGNORE INTO touched
-    SELECT files.content FROM files JOIN directories ON directories.id = files.directory
-    WHERE directories.share = new.id AND files.gone_since IS NULL;
+    INSERT INTO touched
+    SELECT DISTINCT files.content FROM files JOIN directories ON directories.id = files.directory
+    WHERE directories.share = new.id AND files.gone_since IS NULL AND files.content NOT IN (SELECT content FROM touched);
 END;
 
 -- The ledger. Every change of a collection takes the next number of its generation and leaves it on one row.

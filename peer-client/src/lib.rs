@@ -1,1 +1,27 @@
-//! Map.
+//! A peer of a Choir network: shares a music folder, searches, downloads.
+//!
+//! Layers; imports point down only:
+//!
+//! | layer | modules |
+//! |---|---|
+//! | faces | [`cli`] |
+//! | the only door | [`api`]: a local HTTP API, which every face uses |
+//! | composition root | [`daemon`]: builds the parts, owns every task, ends them in order |
+//! | the work | [`download`], [`upload`], [`library`], [`index_client`] |
+//! | the means | [`session`]: typed messages over one connection; [`store`]: verified bytes on disk; [`database`] |
+//! | the road | [`connectivity`]: quinn appears here and in `session` only |
+//! | the ground | [`identity`], [`config`] |
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod connectivity;
+pub mod daemon;
+pub mod database;
+pub mod download;
+pub mod identity;
+pub mod index_client;
+pub mod library;
+pub mod session;
+pub mod store;
+pub mod upload;

@@ -2,6 +2,7 @@
 //!
 //! - [`programs`] builds the two programs once and says where they are.
 //! - [`index`] runs `choir-index`, [`peer`] runs `choir` with a home of its own.
+//! - [`mischief`] has peers that break the rules, made from the real parts.
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
 //!
@@ -9,6 +10,7 @@
 
 pub mod fixtures;
 pub mod index;
+pub mod mischief;
 pub mod peer;
 pub mod process;
 pub mod programs;

@@ -38,7 +38,6 @@ impl Answer {
     ///
     /// # Panics
     /// If not.
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self

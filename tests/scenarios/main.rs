@@ -3,7 +3,7 @@
 //! Each module tells the stories of one part of the design; `harness` makes their worlds.
 
 mod access;
-//mod hostile_peers;
+mod hostile_peers;
 mod index_faults;
 mod library;
 mod main_job;

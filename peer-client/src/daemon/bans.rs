@@ -42,6 +42,13 @@ impl Bans {
         self.by_owner().contains(peer) || self.misbehaviour().get(peer).is_some_and(Record::is_banned)
     }
 
+    /// Everyone who is banned now.
+    pub(super) fn all(&self) -> HashSet<PeerId> {
+        let by_themselves = self.misbehaviour();
+        let banned = by_themselves.iter().filter(|(_, record)| record.is_banned()).map(|(peer, _)| *peer);
+        self.by_owner().iter().copied().chain(banned).collect()
+    }
+
     pub(super) async fn ban(&self, peer: PeerId) -> Result<(), sqlx::Error> {
         sqlx::query("INSERT OR IGNORE INTO bans (peer) VALUES (?)").bind(peer.to_string()).execute(&self.database).await?;
         self.by_owner().insert(peer);

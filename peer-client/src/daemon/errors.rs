@@ -7,6 +7,8 @@ use crate::index_client::IndexError;
 pub(super) fn index_error(error: &IndexError) -> ServiceError {
     use choir_shared::index_api::ErrorCode;
     let kind = match error {
+        IndexError::BadAddress { .. } => ErrorKind::Usage,
+        IndexError::NotJoined => ErrorKind::NotFound,
         IndexError::Unreachable { .. } | IndexError::NotAnIndex { .. } | IndexError::Nonsense(_) | IndexError::Busy { .. } => {
             ErrorKind::IndexUnreachable
         }

@@ -18,15 +18,19 @@ use crate::session::Session;
 const MAX_REMEMBERED: usize = 10_000;
 
 pub(super) struct IndexFinder {
-    pub(super) client: IndexClient,
-    pub(super) indexes: Indexes,
-    pub(super) reach: Reach,
-    pub(super) bans: Arc<Bans>,
+    client: IndexClient,
+    indexes: Indexes,
+    reach: Reach,
+    bans: Arc<Bans>,
     /// Which indexes know a peer.
-    pub(super) known_by: Mutex<HashMap<PeerId, Vec<IndexKey>>>,
+    known_by: Mutex<HashMap<PeerId, Vec<IndexKey>>>,
 }
 
 impl IndexFinder {
+    pub(super) fn new(client: IndexClient, indexes: Indexes, reach: Reach, bans: Arc<Bans>) -> Self {
+        Self { client, indexes, reach, bans, known_by: Mutex::default() }
+    }
+
     async fn find(&self, file: FileId) -> Result<Vec<FoundSource>, IndexUnreachable> {
         self.indexes.settled().await;
         let found = self.client.sources(&file).await;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use choir_shared::dial::Surroundings;
 use choir_shared::identity::{IndexKey, SecretKey};
 use choir_shared::index_api::{Access, MeUpdate};
+use choir_shared::library::DEFAULT_COLLECTION;
 use choir_shared::link::{JoinLink, Link};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::api::{Answer, ErrorKind, ServiceError};
 use crate::connectivity::surroundings::attached_subnets;
 use crate::connectivity::{Endpoint, rendezvous};
 use crate::index_client::{IndexClient, IndexError, IndexHttp, LinkState, Membership, Memberships, Patience};
+use crate::upload::admit::Audience;
 
 /// Tried when no index is joined and none is given.
 const INDEX_ON_THIS_MACHINE: &str = "http://127.0.0.1:8888";
@@ -262,15 +264,22 @@ impl Indexes {
         observed.get(index).and_then(|seen| *seen.borrow())
     }
 
-    /// The indexes whose members alone may fetch what is given to them.
-    pub(super) fn private(&self) -> Vec<(IndexKey, Vec<String>)> {
+    /// For whom a collection is: for anyone if an open index was given it, else for the members of those that were.
+    /// Guests are given the default collection.
+    pub(super) fn audience(&self, collection: &str) -> Audience {
         let memberships = self.memberships().clone();
-        let is_private = |key: &IndexKey| {
-            let info = self.0.client.index(key).and_then(|index| index.known_info());
-            info.is_some_and(|info| info.access != Access::Open)
-        };
-        let joined = memberships.all().into_iter();
-        joined.filter(|one| is_private(&one.key)).map(|one| (one.key, one.collections.clone())).collect()
+        let mut members_of = Vec::new();
+        for index in self.0.client.indexes() {
+            let joined = memberships.all().into_iter().find(|membership| membership.key == index.key());
+            let given = joined.map_or(collection == DEFAULT_COLLECTION, |one| one.collections.iter().any(|name| name == collection));
+            match index.known_info().map(|info| info.access) {
+                _ if !given => {}
+                Some(Access::Open) => return Audience::Anyone,
+                // An index that was not reached yet is taken for a private one.
+                Some(Access::Invite | Access::Closed) | None => members_of.push(index.key()),
+            }
+        }
+        Audience::MembersOf(members_of)
     }
 
     async fn discover(&self, target: &Target) -> Answer<(IndexHttp, Arc<choir_shared::index_api::Info>)> {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bans::Bans;
 use super::indexes::Indexes;
+use super::limits::Limits;
 use super::seen::Seen;
 use crate::api::types::{
     BrowsePage, Doctor, DownloadAction, DownloadEvent, FileRow, FolderStatus, IndexPreview, IndexStatus, Join,
@@ -34,13 +35,14 @@ use crate::upload::Uploads;
 /// The parts of a running daemon.
 pub(super) struct PeerService {
     pub(super) settings: Settings,
-    pub(super) library: Arc<Library>,
+    pub(super) library: Library,
     pub(super) client: IndexClient,
     pub(super) indexes: Indexes,
     pub(super) reach: Reach,
     pub(super) downloads: Downloads,
     pub(super) uploads: Uploads,
     pub(super) bans: Arc<Bans>,
+    pub(super) limits: Limits,
     pub(super) seen: Seen,
     /// Ends the daemon.
     pub(super) stop: CancellationToken,
@@ -90,7 +92,7 @@ impl Service for PeerService {
     }
 
     async fn rescan(&self) -> Answer<()> {
-        self.library.rescan();
+        self.library.rescan().await;
         Ok(())
     }
 

@@ -228,7 +228,7 @@ mod tests {
         let ticket = Ticket::issue(&index, SecretKey::from_seed(&[2; 32]).peer_id(), 1_800_000_000);
         let hello = Hello { minor: 1, features: 5, agent: String::new(), tickets: vec![ticket.clone()] };
         let expected = format!(
-            "00010000008901050001{}{}80d2a8da06{}",
+            "00010000008901050001{}{}80a4a7da06{}",
             hex(ticket.index.as_bytes()),
             hex(ticket.peer.as_bytes()),
             hex(ticket.signature.as_bytes())

@@ -47,8 +47,8 @@ impl PeerService {
     /// Where this peer has the file: shared, or downloaded.
     pub(super) async fn here(&self, file: &FileId) -> Option<std::path::PathBuf> {
         match self.library.holds(file).await {
-            Some(path) => Some(path),
-            None => self.downloads.finished(*file),
+            Ok(Some(path)) => Some(path),
+            Ok(None) | Err(_) => self.downloads.finished(*file),
         }
     }
 

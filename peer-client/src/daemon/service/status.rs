@@ -6,6 +6,7 @@ use super::PeerService;
 use crate::api::types::{Doctor, Finding, IndexState, Reachability, Shared, Status, Verdict};
 use crate::api::{Answer, ErrorKind, ServiceError};
 use crate::download::status::State;
+use crate::library::Watching;
 
 impl PeerService {
     pub(super) async fn show_status(&self) -> Answer<Status> {
@@ -23,7 +24,7 @@ impl PeerService {
                 files: counts.files,
                 bytes: counts.bytes,
                 hashing: progress.files_to_hash.saturating_sub(progress.files_hashed),
-                missing_folders: progress.missing_folders,
+                missing_folders: progress.missing_folders.into_iter().map(|folder| folder.path).collect(),
             },
             reachability,
             downloads: unfinished.clone().count() as u64,
@@ -84,13 +85,13 @@ impl PeerService {
         findings.push(match progress.missing_folders.as_slice() {
             [] => good("shared folders", "all are there".to_owned()),
             missing => {
-                let names: Vec<String> = missing.iter().map(|folder| folder.display().to_string()).collect();
+                let names: Vec<String> = missing.iter().map(|folder| folder.path.display().to_string()).collect();
                 warning("shared folders", format!("not there: {}", names.join(", ")), "mount the disk, or `choir share rm` them")
             }
         });
-        findings.push(match progress.watching.polling() {
-            None => good("changes", "noticed at once".to_owned()),
-            Some(reason) => warning("changes", format!("looked for from time to time: {reason}"), "`choir share rescan` looks now"),
+        findings.push(match progress.watching {
+            Watching::Notified => good("changes", "noticed at once".to_owned()),
+            Watching::Polling { reason, .. } => warning("changes", format!("looked for from time to time: {reason}"), "`choir share rescan` looks now"),
         });
         let folder = self.settings.downloads();
         findings.push(match std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder)) {

@@ -1,0 +1,86 @@
+//! Who is a member, and who is banned: asked on every request, so it is answered from memory.
+//!
+//! The store has the truth. Members are remembered once they were looked up; bans are few and all of them are here.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use choir_shared::PeerId;
+
+use super::bans::Bans;
+use crate::clock::now_unix_s;
+use crate::origin::Origin;
+use crate::store::{Ban, BanTarget, MemberNo, Store, StoreError};
+
+/// So many members are remembered; then all are forgotten and looked up again. Some 10 MB.
+const REMEMBERED: usize = 100_000;
+
+pub(crate) struct Roster {
+    store: Store,
+    inside: Mutex<Inside>,
+}
+
+struct Inside {
+    members: HashMap<PeerId, MemberNo>,
+    bans: Bans,
+}
+
+impl Roster {
+    pub(crate) async fn load(store: Store) -> Result<Self, StoreError> {
+        let mut bans = Bans::default();
+        store.bans().await?.into_iter().for_each(|ban| bans.add(ban));
+        Ok(Self { store, inside: Mutex::new(Inside { members: HashMap::new(), bans }) })
+    }
+
+    /// The number of a member that is not banned.
+    pub(crate) async fn member(&self, peer: &PeerId) -> Result<Option<MemberNo>, StoreError> {
+        if self.is_banned(peer) {
+            return Ok(None);
+        }
+        if let Some(member) = self.inside().members.get(peer) {
+            return Ok(Some(*member));
+        }
+        let member = self.store.member(peer).await?.map(|member| member.no);
+        if let Some(member) = member {
+            self.remember(*peer, member);
+        }
+        Ok(member)
+    }
+
+    pub(crate) fn remember(&self, peer: PeerId, member: MemberNo) {
+        let mut inside = self.inside();
+        if inside.members.len() >= REMEMBERED {
+            inside.members.clear();
+        }
+        inside.members.insert(peer, member);
+    }
+
+    /// After a member was erased.
+    pub(crate) fn forget(&self, peer: &PeerId) {
+        self.inside().members.remove(peer);
+    }
+
+    pub(crate) fn is_banned(&self, peer: &PeerId) -> bool {
+        self.inside().bans.hits_peer(peer, now_unix_s())
+    }
+
+    pub(crate) fn is_network_banned(&self, origin: Origin) -> bool {
+        self.inside().bans.hits_network(origin, now_unix_s())
+    }
+
+    pub(crate) async fn ban(&self, ban: Ban) -> Result<(), StoreError> {
+        self.store.ban(ban.clone(), now_unix_s()).await?;
+        self.inside().bans.add(ban);
+        Ok(())
+    }
+
+    /// Whether there was a ban to lift.
+    pub(crate) async fn unban(&self, target: &BanTarget) -> Result<bool, StoreError> {
+        self.inside().bans.lift(target);
+        self.store.unban(target, now_unix_s()).await
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,277 @@
+//! The parts of a running index that requests need, and what is done to several of them at once.
+//!
+//! Presence, holdings in memory and watch lists must agree with the store. The rule for that: whatever changes what
+//! a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
+
+use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use axum::extract::FromRef;
+use choir_shared::control::FromIndex;
+use choir_shared::index_api::UdpEndpoint;
+use choir_shared::{FileId, PeerId};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::caller::Caller;
+use crate::auth::roster::Roster;
+use crate::control::Line;
+use crate::join_link::JoinHost;
+use crate::keys::IndexKeys;
+use crate::limits::Limits;
+use crate::online::Online;
+use crate::origin::Proxies;
+use crate::presence::{ConnectionNumber, Presence};
+use crate::rendezvous::address_book::AddressBook;
+use crate::search::SearchEngine;
+use crate::settings::Settings;
+use crate::store::{FileNo, MemberNo, Store, StoreError};
+use crate::watches::Watches;
+
+/// Members share so many library locks. Two that meet wait for each other's few milliseconds.
+const LIBRARY_LOCKS: usize = 64;
+
+/// Cheap to clone; all clones are the same index.
+#[derive(Clone)]
+pub(crate) struct Index(Arc<Parts>);
+
+impl Deref for Index {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl FromRef<Index> for Proxies {
+    fn from_ref(index: &Index) -> Self {
+        index.settings.proxies.clone()
+    }
+}
+
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) keys: IndexKeys,
+    pub(crate) store: Store,
+    pub(crate) search: SearchEngine,
+    pub(crate) online: Online,
+    pub(crate) presence: Mutex<Presence<Line>>,
+    pub(crate) watches: Mutex<Watches>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) addresses: Arc<AddressBook>,
+    pub(crate) limits: Limits,
+    pub(crate) join_host: JoinHost,
+    pub(crate) rendezvous: UdpEndpoint,
+    pub(crate) searches: Semaphore,
+    pub(crate) changes: Semaphore,
+    /// Change sets whose bodies are being received.
+    pub(crate) uploads: Semaphore,
+    /// Tells the indexer that something was published.
+    pub(crate) published: Notify,
+    /// Whether the search index has caught up since the start.
+    pub(crate) caught_up: AtomicBool,
+    /// WebSockets outlive the connections that they came over.
+    pub(crate) connections: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) giving_up: CancellationToken,
+    pub(crate) library_locks: LibraryLocks,
+}
+
+/// One control connection as far as presence goes. When it is dropped, for whatever reason, the peer departs.
+pub(crate) struct Attendance {
+    index: Index,
+    peer: PeerId,
+    number: ConnectionNumber,
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        if self.index.presence().depart(self.peer, self.number, Instant::now()) {
+            self.index.watches().forget(&self.peer);
+        }
+        self.index.measure_presence();
+    }
+}
+
+pub(crate) struct LibraryLocks([tokio::sync::Mutex<()>; LIBRARY_LOCKS]);
+
+impl Default for LibraryLocks {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| tokio::sync::Mutex::default()))
+    }
+}
+
+impl Index {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// While this is held, nothing else changes or loads what the member holds.
+    pub(crate) async fn library(&self, member: MemberNo) -> tokio::sync::MutexGuard<'_, ()> {
+        self.library_locks.0[member.0 as usize % LIBRARY_LOCKS].lock().await
+    }
+
+    /// Does `work` to its end, even if whoever waits for it gives up: a request is dropped when its connection
+    /// breaks, and what is in memory would no longer agree with the store.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        self.connections.spawn(work).await
+    }
+
+    /// A peer has a new control connection. It is present until what is returned is dropped; `None` if it has been
+    /// erased or banned meanwhile.
+    pub(crate) async fn arrive(&self, caller: &Caller, line: Line) -> Result<Option<Attendance>, StoreError> {
+        let _library = self.library(caller.member).await;
+        if self.roster.member(&caller.peer).await? != Some(caller.member) {
+            return Ok(None);
+        }
+        let known = self.presence().has_place(&caller.peer);
+        if !known {
+            let files = self.store.holdings(caller.member).await?;
+            self.gain(*caller, files, |online, member, files| online.arrive(member, files)).await;
+        }
+        let arrival = self.presence().arrive(caller.peer, caller.member, line);
+        if let Some(older) = arrival.superseded {
+            older.say(FromIndex::Superseded);
+        }
+        self.measure_presence();
+        Ok(Some(Attendance { index: self.clone(), peer: caller.peer, number: arrival.number }))
+    }
+
+    /// Ends the leases that are over.
+    pub(crate) async fn end_leases(&self, now: Instant) {
+        let expired = self.presence().expire(now);
+        for (peer, member) in expired {
+            let _library = self.library(member).await;
+            // It may have come back while the lock was waited for.
+            if !self.presence().has_place(&peer) {
+                self.lose(member).await;
+            }
+        }
+    }
+
+    /// Puts a peer out of presence at once: it is banned, or has erased itself.
+    pub(crate) async fn expel(&self, peer: &PeerId, member: Option<MemberNo>) {
+        self.addresses.expel(peer);
+        self.watches().forget(peer);
+        if let Some(line) = self.presence().remove(peer) {
+            line.hang_up();
+        }
+        if let Some(member) = member {
+            let _library = self.library(member).await;
+            self.lose(member).await;
+        }
+        self.measure_presence();
+    }
+
+    /// What a change set did, if the peer has a place. `ids` are the files it named. Under the library lock.
+    pub(crate) async fn library_changed(
+        &self,
+        caller: &Caller,
+        ids: &[FileId],
+        added: Vec<FileNo>,
+        removed: Vec<FileNo>,
+    ) -> Result<(), StoreError> {
+        self.published.notify_one();
+        self.learn_numbers(ids).await?;
+        if self.presence().has_place(&caller.peer) {
+            let change = move |online: &Online, member, added: &[FileNo]| {
+                online.remove(member, &removed);
+                online.add(member, added);
+            };
+            self.gain(*caller, added, change).await;
+        }
+        Ok(())
+    }
+
+    /// Replaces what a peer waits for. Returns those files that have a source already.
+    pub(crate) async fn watch(&self, peer: &PeerId, files: Vec<FileId>) -> Result<Vec<FileId>, StoreError> {
+        self.watches().replace(*peer, files.clone());
+        let numbers = self.store.file_nos(&files).await?;
+        let mut watches = self.watches();
+        numbers.iter().for_each(|(file, number)| watches.learn(*file, *number));
+        let available = |file: &FileId| numbers.get(file).is_some_and(|number| self.online.sources(*number) > 0);
+        Ok(files.into_iter().filter(available).collect())
+    }
+
+    /// Replaces the files that a peer has parts of.
+    pub(crate) async fn fetching(&self, member: MemberNo, files: &[FileId]) -> Result<(), StoreError> {
+        let numbers: Vec<FileNo> = self.store.file_nos(files).await?.into_values().collect();
+        let _library = self.library(member).await;
+        self.online.set_fetching(member, &numbers);
+        Ok(())
+    }
+
+    /// Says something to a peer. Whether it is online.
+    pub(crate) fn say(&self, peer: &PeerId, message: FromIndex) -> bool {
+        self.presence().connection(peer).is_some_and(|line| line.say(message))
+    }
+
+    pub(crate) fn is_online(&self, peer: &PeerId) -> bool {
+        self.presence().connection(peer).is_some()
+    }
+
+    /// Runs `change`, which makes the caller a source of `files`, and tells those who waited for one. A large
+    /// library takes a tenth of a second, so this is no work for the threads that serve requests.
+    async fn gain(
+        &self,
+        caller: Caller,
+        files: Vec<FileNo>,
+        change: impl FnOnce(&Online, MemberNo, &[FileNo]) + Send + 'static,
+    ) {
+        let index = self.clone();
+        let gained = tokio::task::spawn_blocking(move || {
+            let mut awaited = index.watches().watched_among(&files);
+            awaited.retain(|file| index.online.sources(*file) == 0);
+            change(&index.online, caller.member, &files);
+            let news = index.watches().to_tell(&awaited, &caller.peer);
+            for (watcher, files) in news {
+                index.say(&watcher, FromIndex::Available { files });
+            }
+        });
+        if gained.await.is_err() {
+            tracing::error!("what a peer holds could not be taken over");
+        }
+    }
+
+    async fn lose(&self, member: MemberNo) {
+        let index = self.clone();
+        if tokio::task::spawn_blocking(move || index.online.leave(member)).await.is_err() {
+            tracing::error!("what a peer held could not be forgotten");
+        }
+    }
+
+    /// Somebody may wait for files that have only now got a number.
+    async fn learn_numbers(&self, ids: &[FileId]) -> Result<(), StoreError> {
+        let awaited: Vec<FileId> = {
+            let watches = self.watches();
+            ids.iter().copied().filter(|file| watches.is_watched(file)).collect()
+        };
+        // Most of the time nobody waits for anything.
+        if awaited.is_empty() {
+            return Ok(());
+        }
+        let numbers = self.store.file_nos(&awaited).await?;
+        let mut watches = self.watches();
+        numbers.into_iter().for_each(|(file, number)| watches.learn(file, number));
+        Ok(())
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence<Line>> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure_presence(&self) {
+        metrics::gauge!("choir_index_peers_online").set(self.presence().online() as f64);
+    }
+}

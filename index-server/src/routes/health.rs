@@ -1,0 +1,30 @@
+//! `/healthz`: the program runs. `/readyz`: it can answer.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use choir_shared::index_api::ErrorCode;
+
+use crate::error::ApiError;
+use crate::index::Index;
+
+/// Filling a search index takes seconds for a small index and minutes for a large one.
+const COME_BACK: Duration = Duration::from_secs(5);
+
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Not ready while the search index is being filled, when the store fails, and when the index is about to stop.
+pub(super) async fn ready(State(index): State<Index>) -> Result<&'static str, ApiError> {
+    let unready = |why: &str| Err(ApiError::because(ErrorCode::Unavailable, why).retry_after(COME_BACK));
+    if index.stopping.is_cancelled() {
+        return unready("the index is stopping");
+    }
+    if !index.caught_up.load(Ordering::Relaxed) {
+        return unready("the search index is being filled");
+    }
+    index.store.revision().await?;
+    Ok("ready\n")
+}

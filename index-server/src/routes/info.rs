@@ -1,0 +1,28 @@
+//! `GET /info`: what anyone may know.
+
+use axum::Json;
+use axum::extract::State;
+use choir_shared::index_api::Info;
+
+use crate::index::Index;
+
+/// Major versions of the API that this program speaks.
+const PROTOCOL: u16 = 1;
+
+pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
+    let description = index.settings.description.clone();
+    Json(Info {
+        name: description.name,
+        key: index.keys.index_key(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol_min: PROTOCOL,
+        protocol_max: PROTOCOL,
+        access: index.settings.access,
+        limits: index.settings.limits.public(),
+        rendezvous: Some(index.rendezvous.clone()),
+        contact: description.contact,
+        rules: description.rules,
+        message_of_the_day: description.message_of_the_day,
+        reconnect_spread_s: index.settings.limits.reconnect_spread_seconds,
+    })
+}

@@ -1,0 +1,67 @@
+//! `POST /library/changes`: what a peer shares.
+//!
+//! Large libraries arrive as hundreds of sets at once. Only a few are worked on at the same time, so that searches
+//! always find a processor; only some are received at the same time, so that memory is bounded.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use choir_shared::FileId;
+use choir_shared::index_api::library::MAX_BYTES;
+use choir_shared::index_api::{ChangeSet, ChangesAnswer, ErrorCode};
+
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+use crate::index::Index;
+use crate::limits::Limit;
+use crate::store::Quotas;
+
+/// A set takes some ten milliseconds, so a place is free again soon.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+pub(super) async fn change(
+    State(index): State<Index>,
+    caller: Caller,
+    body: Body,
+) -> Result<Json<ChangesAnswer>, ApiError> {
+    caller.count(&index, Limit::Changes)?;
+    let busy = |_| ApiError::busy("uploads").retry_after(COME_BACK);
+    let _upload = index.uploads.try_acquire().map_err(busy)?;
+    // What comes here is unpacked already, so the limit holds for what a bomb would become.
+    let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|error| body_error(&error))?;
+
+    let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
+    let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<ChangeSet>(&body));
+    let set = set.await.map_err(ApiError::internal)?;
+    let set = set.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
+    index.to_the_end(apply(index.clone(), caller, set)).await.map_err(ApiError::internal)?.map(Json)
+}
+
+async fn apply(index: Index, caller: Caller, set: ChangeSet) -> Result<ChangesAnswer, ApiError> {
+    let limits = &index.settings.limits;
+    let quotas = Quotas { files_per_peer: limits.files_per_peer, claim_bytes_per_peer: limits.claim_bytes_per_peer };
+    let voter = index.keys.network_number(caller.origin.network());
+    let ids: Vec<FileId> = set.add.iter().map(|addition| addition.file).collect();
+    let _library = index.library(caller.member).await;
+    let applied = index.store.apply(caller.member, &caller.peer, voter, set, &quotas).await?;
+    metrics::counter!("choir_index_holdings_added_total").increment(applied.added.len() as u64);
+    index.library_changed(&caller, &ids, applied.added, applied.removed).await?;
+    Ok(applied.answer)
+}
+
+/// Too long, or broken while it came or was unpacked.
+fn body_error(error: &axum::Error) -> ApiError {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string() == TOO_LONG {
+            return ApiError::because(ErrorCode::TooLarge, format_args!("at most {MAX_BYTES} bytes, unpacked"));
+        }
+        cause = error.source();
+    }
+    ApiError::because(ErrorCode::BadRequest, "the body broke off or does not unpack")
+}
+
+/// How `http_body_util::LengthLimitError` calls itself; its type is not ours to name.
+const TOO_LONG: &str = "length limit exceeded";

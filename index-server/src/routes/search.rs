@@ -1,0 +1,57 @@
+//! `GET /search`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use choir_shared::index_api::{ErrorCode, SearchPage, SearchRow};
+use choir_shared::query::SearchParams;
+
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+use crate::index::Index;
+use crate::input;
+use crate::limits::Limit;
+use crate::search::Found;
+use crate::store::FileRow;
+
+/// How long a search waits for a processor before it is refused. People wait longer, but then there are more of them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// When to try again.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+pub(super) async fn search(
+    State(index): State<Index>,
+    caller: Caller,
+    input::Query(params): input::Query<SearchParams>,
+) -> Result<Json<SearchPage>, ApiError> {
+    caller.count(&index, Limit::Searches)?;
+    let query = params.parse().map_err(|error| ApiError::because(ErrorCode::BadQuery, error))?;
+    let held = match &query.peer {
+        Some(peer) => {
+            let member = super::peers::browsable(&index, &caller, peer).await?;
+            Some(index.store.holdings(member.no).await?)
+        }
+        None => None,
+    };
+
+    let permit = tokio::time::timeout(PATIENCE, index.searches.acquire()).await;
+    let _permit = permit.map_err(|_| ApiError::busy("searches").retry_after(COME_BACK))?;
+    let engine = index.clone();
+    let found = tokio::task::spawn_blocking(move || engine.search.search(&query, &engine.online, held.as_deref()));
+    let found = found.await.map_err(ApiError::internal)??;
+    metrics::histogram!("choir_index_search_visited").record(found.visited as f64);
+    page(&index, found).await.map(Json)
+}
+
+async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {
+    let files = index.store.files_by_no(&found.hits).await?;
+    let results = files.into_iter().map(|file| search_row(index, file)).collect();
+    Ok(SearchPage { total: found.total, total_is: found.total_is, next: found.next, results, facets: found.facets })
+}
+
+/// The store's row with the sources of now.
+pub(super) fn search_row(index: &Index, file: FileRow) -> SearchRow {
+    SearchRow { sources: index.online.sources(file.no), ..file.row }
+}

@@ -1,0 +1,176 @@
+//! What the operator decides.
+//!
+//! - Flags win over `CHOIR_INDEX_*` in the environment, those over the TOML file, that over the defaults.
+//! - A key that nobody knows is an error that names it and its line: a misspelt limit must not pass for a set one.
+//! - Defaults are safe for whom they reach: alone on this machine anyone may join, beyond it one needs an invite,
+//!   and what leaves the machine is encrypted.
+
+mod file;
+mod flags;
+mod limits;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use choir_shared::index_api::Access;
+
+pub use crate::origin::Proxies;
+pub use flags::{Command, command};
+pub use limits::LimitSettings;
+
+/// The port of every index whose operator names none. Only a wish: if it is taken, a free one serves.
+pub const DEFAULT_PORT: u16 = 8888;
+
+/// What an index is called until its operator names it.
+const DEFAULT_NAME: &str = "a Choir index";
+
+/// Everything that [`crate::run`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub listen: Vec<SocketAddr>,
+    /// Who chose the ports decides what happens if one is taken.
+    pub port_choice: PortChoice,
+    /// `None`: the address of the first listener, and its port number if that is free.
+    pub rendezvous: Option<SocketAddr>,
+    /// How others reach this index, where its own addresses do not tell.
+    pub public_urls: Vec<String>,
+    pub access: Access,
+    pub encryption: Encryption,
+    pub proxies: Proxies,
+    /// Where metrics are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    pub description: Description,
+    pub limits: LimitSettings,
+}
+
+/// Whether a port is a wish or an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortChoice {
+    /// Nobody named it: if it is taken, use a free one and say so.
+    Default,
+    /// The operator named it: if it is taken, that is an error.
+    Operator,
+}
+
+/// How listeners beyond loopback are protected. Loopback is always plain HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// HTTPS with a certificate that the index signs with its own key, which members have pinned.
+    OwnKey,
+    /// HTTPS with a certificate of the operator's, for browsers and strict proxies.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// None: a proxy in front does it.
+    Proxy,
+}
+
+/// What `/info` says in the operator's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    pub name: String,
+    pub contact: Option<String>,
+    pub rules: Option<String>,
+    pub message_of_the_day: Option<String>,
+}
+
+impl Settings {
+    /// The defaults for an index in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))],
+            port_choice: PortChoice::Default,
+            rendezvous: None,
+            public_urls: Vec::new(),
+            access: Access::Open,
+            encryption: Encryption::OwnKey,
+            proxies: Proxies::default(),
+            metrics: None,
+            description: Description {
+                name: DEFAULT_NAME.to_owned(),
+                contact: None,
+                rules: None,
+                message_of_the_day: None,
+            },
+            limits: LimitSettings::default(),
+        }
+    }
+
+    /// Puts flags (which include the environment) over the file over the defaults.
+    fn resolve(flags: flags::RunFlags, file: file::FileSettings, data_dir: PathBuf) -> Result<Self, SettingsError> {
+        let defaults = Self::new(data_dir);
+        check_database(flags.database.or(file.database).as_deref(), &defaults.data_dir)?;
+        let listen = first_given(flags.listen, file.listen.unwrap_or_default());
+        let (listen, port_choice) = match listen {
+            addresses if addresses.is_empty() => (defaults.listen, PortChoice::Default),
+            addresses => (addresses, PortChoice::Operator),
+        };
+        let beyond_loopback = listen.iter().any(|address| !address.ip().to_canonical().is_loopback());
+        let access = flags.access.map(Access::from).or(file.access);
+        let certificate = flags.tls_certificate.or(file.tls_certificate);
+        let encryption = match (certificate, flags.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Encryption::Files { certificate, key },
+            (None, None) if flags.plain_http || file.plain_http.unwrap_or(false) => Encryption::Proxy,
+            (None, None) => Encryption::OwnKey,
+            _ => return Err(SettingsError::HalfACertificate),
+        };
+        Ok(Self {
+            access: access.unwrap_or(if beyond_loopback { Access::Invite } else { Access::Open }),
+            listen,
+            port_choice,
+            rendezvous: flags.rendezvous.or(file.rendezvous),
+            public_urls: first_given(flags.public_url, file.public_url.unwrap_or_default()),
+            encryption,
+            proxies: Proxies::new(first_given(flags.trusted_proxy, file.trusted_proxies.unwrap_or_default())),
+            metrics: flags.metrics.or(file.metrics),
+            description: Description {
+                name: flags.name.or(file.name).unwrap_or(defaults.description.name),
+                contact: file.contact,
+                rules: file.rules,
+                message_of_the_day: file.message_of_the_day,
+            },
+            limits: file.limits,
+            data_dir: defaults.data_dir,
+        })
+    }
+}
+
+fn first_given<T>(flags: Vec<T>, file: Vec<T>) -> Vec<T> {
+    if flags.is_empty() { file } else { flags }
+}
+
+/// This version keeps its databases as SQLite files in the data folder, and nowhere else.
+fn check_database(url: Option<&str>, data_dir: &Path) -> Result<(), SettingsError> {
+    let Some(url) = url else { return Ok(()) };
+    let folder = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    if folder.is_some_and(|folder| folder.is_empty() || Path::new(folder) == data_dir) {
+        Ok(())
+    } else {
+        Err(SettingsError::Database(url.to_owned()))
+    }
+}
+
+/// Whether packets to `ip` can come from another machine.
+pub(crate) fn is_beyond_loopback(ip: IpAddr) -> bool {
+    !ip.to_canonical().is_loopback()
+}
+
+/// Why settings make no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("cannot read the settings file {path}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the settings file {path} is wrong\n{message}")]
+    Malformed { path: PathBuf, message: String },
+    #[error("a certificate needs both tls-certificate and tls-key")]
+    HalfACertificate,
+    #[error(
+        "the database {0} cannot be used: this version keeps SQLite files in the data folder, so give --data-dir instead"
+    )]
+    Database(String),
+    #[error("neither HOME nor XDG_DATA_HOME is set, so give --data-dir")]
+    NoHome,
+}
+
+#[cfg(test)]
+mod tests;

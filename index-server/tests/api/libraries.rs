@@ -1,0 +1,134 @@
+//! Publishing, searching, browsing.
+
+use choir_shared::index_api::{ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchRow, Sources};
+
+use crate::web_socket::Control;
+use crate::world::{World, song};
+
+#[tokio::test]
+async fn what_one_publishes_another_finds_and_sees_who_has_it() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    let _control = Control::online(&anna).await;
+    let answer = anna.publish(&["Morning Raga", "Evening Raga"]).await;
+    assert_eq!((answer.generation, answer.count), (1, 2));
+
+    let page = bert.find("morning").await;
+    let [row] = &page.results[..] else { panic!("{page:?}") };
+    assert_eq!((row.file_id, row.title.as_deref(), row.sources), (song("Morning Raga"), Some("Morning Raga"), 1));
+
+    let sources: Sources = bert.get(&format!("/files/{}/sources", row.file_id)).await.json();
+    assert_eq!((sources.online, sources.sources.len()), (1, 1));
+    assert_eq!((sources.sources[0].peer, sources.sources[0].complete), (anna.id(), true));
+    let own: Sources = anna.get(&format!("/files/{}/sources", row.file_id)).await.json();
+    assert_eq!((own.online, own.sources.len()), (1, 0), "nobody fetches from itself");
+}
+
+#[tokio::test]
+async fn files_are_known_by_their_id_also_while_nobody_is_online() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    anna.publish(&["Quiet"]).await;
+    let row: SearchRow = bert.get(&format!("/files/{}", song("Quiet"))).await.json();
+    assert_eq!((row.title.as_deref(), row.sources), (Some("Quiet"), 0));
+    assert_eq!(bert.get(&format!("/files/{}", song("Unknown"))).await.code(), ErrorCode::NotFound);
+    assert_eq!(bert.get("/files/no-id").await.code(), ErrorCode::NotFound);
+    let sources: Sources = bert.get(&format!("/files/{}/sources", song("Unknown"))).await.json();
+    assert_eq!(sources, Sources { sources: Vec::new(), online: 0 });
+}
+
+#[tokio::test]
+async fn a_change_on_a_wrong_base_is_told_the_right_one_and_a_repeated_one_is_no_change() {
+    let world = World::start().await;
+    let mut anna = world.peer(1).await;
+    let set = anna.change(&["One"]);
+    let first: ChangesAnswer = anna.post("/library/changes", &set).await.json();
+    let again: ChangesAnswer = anna.post("/library/changes", &set).await.json();
+    assert_eq!(first, again);
+
+    let mut skipping = anna.change(&["Two"]);
+    skipping.base_generation = 7;
+    skipping.generation = 8;
+    let refused = anna.post("/library/changes", &skipping).await;
+    assert_eq!((refused.code(), refused.problem().generation), (ErrorCode::WrongBase, Some(1)));
+}
+
+#[tokio::test]
+async fn a_packed_change_set_is_unpacked_and_a_bomb_is_not() {
+    let world = World::start().await;
+    let mut anna = world.peer(1).await;
+    // Stored blocks are the simplest gzip: a header, the bytes, and the two sums that close it.
+    let body = gzip(&serde_json::to_vec(&anna.change(&["Packed"])).unwrap());
+    let answer = anna.send("POST", "/library/changes", &[("Content-Encoding", "gzip")], &body).await;
+    assert_eq!(answer.json::<ChangesAnswer>().count, 1);
+
+    let bomb = gzip(&vec![b' '; 2 << 20]);
+    let answer = anna.send("POST", "/library/changes", &[("Content-Encoding", "gzip")], &bomb).await;
+    assert_eq!(answer.code(), ErrorCode::TooLarge);
+    let answer = anna.send("POST", "/library/changes", &[("Content-Encoding", "gzip")], b"no gzip").await;
+    assert_eq!(answer.code(), ErrorCode::BadRequest);
+    let answer = anna.send("POST", "/library/changes", &[("Content-Encoding", "br")], b"").await;
+    assert_eq!(answer.code(), ErrorCode::BadRequest);
+}
+
+#[tokio::test]
+async fn a_library_is_browsed_by_folder_if_its_owner_lets_others() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    anna.publish(&["One", "Two"]).await;
+    let root: LibraryPage = bert.get(&format!("/peers/{}/library", anna.id())).await.json();
+    assert_eq!(
+        root.folders.iter().map(|folder| (folder.path.as_str(), folder.files)).collect::<Vec<_>>(),
+        [("Music", 2)]
+    );
+    let inside: LibraryPage = bert.get(&format!("/peers/{}/library?folder=Music%2FMixed", anna.id())).await.json();
+    assert_eq!(inside.files.len(), 2);
+    let profile: Profile = bert.get(&format!("/peers/{}", anna.id())).await.json();
+    assert_eq!((profile.files, profile.online, profile.browsable), (2, false, true));
+
+    assert_eq!(anna.send("PUT", "/me", &[], br#"{"browsable": false}"#).await.status, 200);
+    let closed = bert.get(&format!("/peers/{}/library", anna.id())).await;
+    assert_eq!(closed.code(), ErrorCode::NotBrowsable);
+    assert_eq!(anna.get(&format!("/peers/{}/library", anna.id())).await.status, 200);
+    let search = bert.get(&format!("/search?q=one&peer={}", anna.id())).await;
+    assert_eq!(search.code(), ErrorCode::NotBrowsable, "search is no way around");
+}
+
+#[tokio::test]
+async fn the_search_index_is_filled_again_if_it_is_lost() {
+    let world = World::start().await;
+    let mut anna = world.peer(1).await;
+    anna.publish(&["Lost and Found"]).await;
+    let (folder, settings) = world.stop().await;
+    std::fs::remove_dir_all(settings.data_dir.join("search")).unwrap();
+    let world = World::again(folder, settings).await;
+    anna.address = world.address;
+    let _control = Control::online(&anna).await;
+    assert_eq!(anna.find("lost").await.results.len(), 1);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut chunks = bytes.chunks(0xffff).peekable();
+    while let Some(chunk) = chunks.next() {
+        let length = chunk.len() as u16;
+        packed.push(u8::from(chunks.peek().is_none()));
+        packed.extend_from_slice(&length.to_le_bytes());
+        packed.extend_from_slice(&(!length).to_le_bytes());
+        packed.extend_from_slice(chunk);
+    }
+    packed.extend_from_slice(&crc32(bytes).to_le_bytes());
+    packed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    packed
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}

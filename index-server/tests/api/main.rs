@@ -1,0 +1,11 @@
+//! The index as its members meet it: over sockets, in one process with the test.
+
+mod access;
+mod http;
+mod libraries;
+mod limits;
+mod meeting;
+mod operator;
+mod tls;
+mod web_socket;
+mod world;

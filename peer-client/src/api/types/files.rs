@@ -1,0 +1,113 @@
+//! Files as searches, look-ups and browsing tell of them.
+
+use std::path::PathBuf;
+
+use choir_shared::FileId;
+use choir_shared::index_api::{LibraryFolder, SearchRow, TotalIs};
+use choir_shared::link::Link;
+use serde::{Deserialize, Serialize};
+
+/// One page of results, merged over all indexes that were asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchReport {
+    pub total: u64,
+    pub total_is: TotalIs,
+    /// The `cursor` of the next page, if there is one.
+    pub next: Option<String>,
+    pub results: Vec<FileRow>,
+    /// What an index had to say besides: that it did not answer, that it searched only a part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<IndexNote>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexNote {
+    /// The index by name, or by URL if it has none.
+    pub index: String,
+    pub message: String,
+}
+
+/// One distinct file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileRow {
+    pub file_id: FileId,
+    pub title: Option<String>,
+    pub artist: Option<String>,
+    pub album: Option<String>,
+    pub album_artist: Option<String>,
+    pub track: Option<u32>,
+    pub year: Option<u32>,
+    /// Lower-case name of the format: "flac", "mp3".
+    pub format: String,
+    pub size: u64,
+    pub duration_ms: Option<u64>,
+    pub bitrate_kbps: Option<u32>,
+    pub sample_rate_hz: Option<u32>,
+    /// Peers online that hold the whole file.
+    pub sources: u32,
+    /// Whether this peer has the file.
+    pub have: bool,
+    pub album_key: Option<String>,
+    /// `choir:file/…`
+    pub link: String,
+    #[serde(default)]
+    pub file_name: Option<String>,
+    /// Where this peer has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+impl FileRow {
+    /// The row of an index, with what this peer knows of the file itself.
+    pub fn new(row: SearchRow, here: Option<PathBuf>) -> Self {
+        let mut row = Self {
+            file_id: row.file_id,
+            title: row.title,
+            artist: row.artist,
+            album: row.album,
+            album_artist: row.album_artist,
+            track: row.track,
+            year: row.year,
+            format: row.format,
+            size: row.size,
+            duration_ms: row.duration_ms,
+            bitrate_kbps: row.bitrate_kbps,
+            sample_rate_hz: row.sample_rate_hz,
+            sources: row.sources,
+            have: here.is_some(),
+            album_key: row.album_key,
+            link: String::new(),
+            file_name: row.file_name,
+            path: here,
+        };
+        row.link = Link::File { file: row.file_id, name: Some(row.download_name()) }.to_string();
+        row
+    }
+
+    /// The name to finish a download under: the holders' own, or one made of artist and title. Not yet safe.
+    pub fn download_name(&self) -> String {
+        if let Some(name) = self.file_name.as_ref().filter(|name| !name.trim().is_empty()) {
+            return name.clone();
+        }
+        let song = match (&self.artist, &self.title) {
+            (Some(artist), Some(title)) => format!("{artist} - {title}"),
+            (None, Some(only)) | (Some(only), None) => only.clone(),
+            (None, None) => self.file_id.short(),
+        };
+        format!("{song}.{}", self.format)
+    }
+}
+
+/// One folder of a peer's library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BrowsePage {
+    pub peer: choir_shared::PeerId,
+    pub name: Option<String>,
+    pub folder: String,
+    /// Folders directly inside.
+    pub folders: Vec<LibraryFolder>,
+    /// Files directly inside.
+    pub files: Vec<FileRow>,
+    /// The `cursor` of the next page of files, if there is one.
+    pub next: Option<String>,
+}

@@ -1,0 +1,89 @@
+//! `choir downloads`
+
+use super::args::Downloads as Action;
+use super::context::Context;
+use super::table::{Align, Table};
+use super::units;
+use crate::api::types::{DownloadAction, Downloads};
+use crate::api::{Answer, Exit};
+use crate::download::status::{DownloadId, DownloadStatus, State};
+
+pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exit> {
+    let (change, ids) = match action {
+        None | Some(Action::Ls) => return list(context).await,
+        Some(Action::Pause { ids }) => (DownloadAction::Pause, ids),
+        Some(Action::Resume { ids }) => (DownloadAction::Resume, ids),
+        Some(Action::Cancel { ids }) => (DownloadAction::Cancel, ids),
+        Some(Action::Retry { ids }) => (DownloadAction::Retry, ids),
+    };
+    let downloads = context
+        .with_peer(async |peer| {
+            let mut changed = Vec::new();
+            for id in ids {
+                changed.push(peer.client.download_change(DownloadId(id), change).await?);
+            }
+            Ok(changed)
+        })
+        .await?;
+    show(context, downloads);
+    Ok(Exit::Done)
+}
+
+async fn list(context: &Context) -> Answer<Exit> {
+    let downloads = context.with_peer(async |peer| peer.client.downloads().await).await?;
+    show(context, downloads);
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context, downloads: Vec<DownloadStatus>) {
+    let shape = Downloads { downloads };
+    context.out.result(&shape, |out| {
+        if shape.downloads.is_empty() {
+            out.message("no downloads; `choir get` starts one");
+        } else {
+            out.table(&table(&shape.downloads));
+        }
+    });
+}
+
+fn table(downloads: &[DownloadStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("File", Align::Elastic),
+        ("State", Align::Left),
+        ("Done", Align::Right),
+        ("Size", Align::Right),
+        ("Speed", Align::Right),
+        ("Sources", Align::Right),
+        ("Why", Align::Elastic),
+    ]);
+    for download in downloads {
+        let rate = download.bytes_per_second;
+        table.push([
+            download.id.0.to_string(),
+            download.name.clone(),
+            word(download.state).to_owned(),
+            format!("{} %", download.bytes_done.saturating_mul(100) / download.size.max(1)),
+            units::size(download.size),
+            if rate > 0 { format!("{}/s", units::size(rate)) } else { String::new() },
+            download.sources.len().to_string(),
+            download.message.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+pub(super) const fn word(state: State) -> &'static str {
+    match state {
+        State::Searching => "searching",
+        State::Connecting => "connecting",
+        State::Queued => "queued",
+        State::Downloading => "downloading",
+        State::Verifying => "verifying",
+        State::Paused => "paused",
+        State::Waiting => "waiting",
+        State::Done => "done",
+        State::Failed => "failed",
+        State::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,160 @@
+//! The order of those who wait.
+//!
+//! Rounds are counted. In each round every network that waits has one turn, which goes to its peer with the longest
+//! wait; so the peer with `n` others of its network before it comes up `n` rounds after the first of them. A key that
+//! joins is due in the round after the one being served. Therefore only a finite number can ever come before
+//! anybody, however many networks keep joining, and everyone is served in the end.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use choir_shared::PeerId;
+use choir_shared::address::NetworkPrefix;
+
+use super::{AGE_KEPT, PlaceId};
+
+/// When somebody is served: the order of the fields is the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    round: u64,
+    /// When it began to wait.
+    since: Instant,
+    /// Who came first at the same moment.
+    first_place: PlaceId,
+}
+
+/// What a key has gained by waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Age {
+    /// No round before this is its own.
+    due: u64,
+    since: Instant,
+    first_place: PlaceId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) place: PlaceId,
+    pub(super) peer: PeerId,
+    pub(super) network: NetworkPrefix,
+    /// Announced, and believed only for estimates.
+    pub(super) bytes: u64,
+    pub(super) age: Age,
+    /// The place and estimate it was last told.
+    pub(super) told: Option<(u32, Option<Duration>)>,
+    /// Follows from the ages of all; see [`Line::sort`].
+    round: u64,
+}
+
+impl Waiting {
+    /// Whether it waited before, at an earlier place.
+    #[cfg(test)]
+    pub(super) fn has_returned(&self) -> bool {
+        self.place != self.age.first_place
+    }
+
+    const fn turn(&self) -> Turn {
+        Turn { round: self.round, since: self.age.since, first_place: self.age.first_place }
+    }
+}
+
+/// Everyone who waits, next first.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    waiting: Vec<Waiting>,
+    /// For each network the round after its latest turn: no returning key gives it that turn again.
+    turns_from: HashMap<NetworkPrefix, u64>,
+    kept: HashMap<PeerId, Kept>,
+    /// The round of the latest grant.
+    round: u64,
+}
+
+/// The age of a key whose place ended.
+#[derive(Debug)]
+struct Kept {
+    age: Age,
+    network: NetworkPrefix,
+    until: Instant,
+}
+
+impl Line {
+    /// Puts a key where its age belongs: at the end, unless it waited before.
+    pub(super) fn join(&mut self, place: PlaceId, peer: PeerId, network: NetworkPrefix, bytes: u64, now: Instant) {
+        let kept = self.kept.remove(&peer).filter(|kept| kept.until > now);
+        let age = kept.map_or(Age { due: self.round + 1, since: now, first_place: place }, |kept| kept.age);
+        self.waiting.push(Waiting { place, peer, network, bytes, age, told: None, round: age.due });
+        self.sort();
+    }
+
+    pub(super) fn leave(&mut self, place: PlaceId, now: Instant) {
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.place == place) {
+            let left = self.waiting.remove(at);
+            self.keep(left.peer, left.network, left.age, now);
+            self.sort();
+        }
+    }
+
+    /// Keeps the age of a key for its return.
+    pub(super) fn keep(&mut self, peer: PeerId, network: NetworkPrefix, age: Age, now: Instant) {
+        self.kept.insert(peer, Kept { age, network, until: now + AGE_KEPT });
+    }
+
+    /// Takes the first out of the line: its network had its turn.
+    pub(super) fn next(&mut self) -> Option<Waiting> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let first = self.waiting.remove(0);
+        self.round = self.round.max(first.round);
+        self.turns_from.insert(first.network, first.round + 1);
+        self.sort();
+        Some(first)
+    }
+
+    /// Drops what no longer matters. Without an age to return with, nobody of a network is due earlier anyway.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.kept.retain(|_, kept| kept.until > now);
+        let Self { waiting, turns_from, kept, .. } = self;
+        turns_from.retain(|network, _| {
+            waiting.iter().any(|waiting| waiting.network == *network)
+                || kept.values().any(|kept| kept.network == *network)
+        });
+    }
+
+    pub(super) fn place_of(&self, peer: PeerId) -> Option<PlaceId> {
+        self.waiting.iter().find(|waiting| waiting.peer == peer).map(|waiting| waiting.place)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Waiting> {
+        self.waiting.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Waiting> {
+        self.waiting.iter_mut()
+    }
+
+    /// How many keys and networks are remembered.
+    #[cfg(test)]
+    pub(super) fn memories(&self) -> usize {
+        self.kept.len() + self.turns_from.len()
+    }
+
+    fn sort(&mut self) {
+        self.waiting.sort_unstable_by_key(|waiting| (waiting.network, waiting.age.since, waiting.age.first_place));
+        let mut network = None;
+        let mut free_round = 0;
+        for waiting in &mut self.waiting {
+            if network != Some(waiting.network) {
+                network = Some(waiting.network);
+                free_round = self.turns_from.get(&waiting.network).copied().unwrap_or(0);
+            }
+            waiting.round = waiting.age.due.max(free_round);
+            free_round = waiting.round + 1;
+        }
+        self.waiting.sort_unstable_by_key(Waiting::turn);
+    }
+}

@@ -1,0 +1,151 @@
+//! The loop over one session: takes streams and notices, gives each stream a task, ends them all at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use choir_shared::PeerId;
+use choir_shared::address::NetworkPrefix;
+use choir_shared::wire::CloseCode;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::admit::{Admission, Rules, Until, Visitor};
+use crate::session::answering::{Notice, Opened, Request};
+use crate::session::{Session, SessionError};
+
+/// As many streams as the transport lets the other side open; more would be a mistake of ours.
+const MAX_STREAMS: usize = 16;
+
+/// A request is one packet, sent right after its stream was opened; ten seconds see it resent several times.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The hello is sent before anything else, and only a lost packet can delay it.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a connection that we end may take to say so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// One session being served.
+pub(super) struct Visit {
+    /// Ends what is being sent, so that the connection can be closed.
+    pub(super) ending: CancellationToken,
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: Session,
+    pub(super) peer: PeerId,
+    pub(super) network: NetworkPrefix,
+}
+
+impl Visit {
+    pub(super) fn begin(shared: Arc<Shared>, session: Session) -> Arc<Self> {
+        let (peer, network) = (session.peer(), NetworkPrefix::of(session.remote_address().ip()));
+        shared.desk.arrived(peer, session.path_kind());
+        Arc::new(Self { ending: CancellationToken::new(), shared, session, peer, network })
+    }
+
+    pub(super) async fn run(self: Arc<Self>) {
+        // At most as many as the loop lets in.
+        let mut streams = JoinSet::new();
+        // One future for all notices: dropped halfway it would lose the one being read.
+        let mut notices = std::pin::pin!(self.listen());
+        let mut rules = self.shared.rules.subscribe();
+        let farewell = loop {
+            if rules.borrow_and_update().banned.contains(&self.peer) {
+                break Some(CloseCode::Banned);
+            }
+            tokio::select! {
+                () = self.shared.cancel.cancelled() => break Some(CloseCode::Leaving),
+                () = &mut notices => break None,
+                _ = rules.changed() => {}
+                opened = self.session.next_stream(), if streams.len() < MAX_STREAMS => match opened {
+                    Ok(opened) => drop(streams.spawn(Arc::clone(&self).answer(opened))),
+                    Err(_lost) => break None,
+                },
+                Some(ended) = streams.join_next(), if !streams.is_empty() => report(ended),
+            }
+        };
+        if let Some(code) = farewell {
+            self.part(&mut streams, code).await;
+        }
+        // The connection is closed by now, so that no half-sent range can look like a whole one.
+        streams.shutdown().await;
+    }
+
+    /// Closes the connection so that the other side learns why. quinn 0.11 holds a close back while stream data
+    /// waits for the congestion window, and as it takes no acknowledgements then, for ever: the other side would
+    /// find out after its keep-alive. So what is being sent is reset first, and given time to leave.
+    async fn part(&self, streams: &mut JoinSet<()>, code: CloseCode) {
+        self.ending.cancel();
+        let quiet = async {
+            while let Some(ended) = streams.join_next().await {
+                report(ended);
+            }
+            tokio::time::sleep(2 * self.session.round_trip()).await;
+        };
+        // However it went: the rest is quinn's.
+        let _ = tokio::time::timeout(FAREWELL, quiet).await;
+        self.session.close(code);
+    }
+
+    async fn answer(self: Arc<Self>, opened: Opened) {
+        let served = match tokio::time::timeout(REQUEST_TIMEOUT, opened.request()).await {
+            Ok(Ok(Some(Request::Get(get, reply)))) => self.get(get, reply).await,
+            Ok(Ok(Some(Request::Enter(enter, reply)))) => self.line_up(enter, reply).await,
+            Ok(Ok(None)) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => return tracing::debug!(peer = %self.peer.short(), "a stream came without a request"),
+        };
+        if let Err(error) = served {
+            tracing::debug!(peer = %self.peer.short(), %error, "a request was not served to its end");
+        }
+    }
+
+    /// Takes hellos and complaints until the connection ends.
+    async fn listen(&self) {
+        loop {
+            match self.session.next_notice().await {
+                Ok(Notice::Hello) | Err(SessionError::Ended(_)) => {}
+                Ok(Notice::BadLeaf(bad)) => {
+                    if bad.file.length().leaf(bad.leaf).is_some() && self.shared.desk.heeds(self.peer, bad.file) {
+                        tracing::info!(peer = %self.peer.short(), file = %bad.file.short(), "told that a leaf was wrong");
+                        self.shared.shelf.recheck(bad.file);
+                    }
+                }
+                Err(SessionError::Lost(_) | SessionError::Misbehaved(_)) => return,
+            }
+        }
+    }
+
+    /// Asks the rules, and waits for the hello if they need it.
+    pub(super) async fn judge(&self, verdict: impl Fn(&Rules, &Visitor<'_>) -> Admission) -> Admission {
+        let ask = |tickets| {
+            let now_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let rules = Arc::clone(&self.shared.rules.borrow());
+            verdict(&rules, &Visitor { peer: self.peer, tickets, now_unix_s })
+        };
+        let mut hello = self.session.hello();
+        let tickets = hello.borrow().as_ref().map(|hello| hello.tickets.clone());
+        match ask(tickets.as_deref()) {
+            Admission::Wait(Until::Hello) => {}
+            admission => return admission,
+        }
+        let tickets = match tokio::time::timeout(HELLO_TIMEOUT, hello.wait_for(Option::is_some)).await {
+            Ok(Ok(hello)) => hello.as_ref().map(|hello| hello.tickets.clone()),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        ask(Some(&tickets.unwrap_or_default()))
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.shared.desk.departed(self.peer);
+    }
+}
+
+/// A panic is a mistake of ours; it must not go unseen, nor end the session.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the task of an upload stream failed");
+    }
+}

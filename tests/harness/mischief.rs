@@ -1,0 +1,287 @@
+//! Peers that break the rules, made from the real parts: their handshakes, logins and listings are in order.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use choir_peer::connectivity::tls::Expected;
+use choir_peer::connectivity::{Endpoint, EndpointOptions, Reach, rendezvous};
+use choir_peer::index_client::{
+    ChangesPage, CollectionSummary, IndexClient, IndexHttp, LibraryError, Membership, Patience, PublishedLibrary,
+    install_crypto,
+};
+use choir_peer::session::Session;
+use choir_peer::session::answering::{QueueReply, Reply, Request};
+use choir_shared::identity::SecretKey;
+use choir_shared::index_api::{Addition, Folder};
+use choir_shared::leaf::LEAF_BYTES;
+use choir_shared::library::{DEFAULT_COLLECTION, LibraryDigest};
+use choir_shared::merkle::{HashedFile, TreeHasher};
+use choir_shared::wire::{Get, Granted, Have, Hello, LeavesHeld, Reason};
+use choir_shared::{Claim, FileId, PeerId};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::TestIndex;
+
+/// How a hostile sharer serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// Every byte flipped.
+    WrongBytes,
+    /// A tree layer of another file.
+    WrongLayer,
+    /// Half of what was asked for, and the end of the stream.
+    TooFewBytes,
+    /// More than was asked for.
+    TooManyBytes,
+    /// Takes the request and says nothing.
+    Silence,
+    /// Something that is no message.
+    Junk,
+}
+
+/// A hostile sharer, online at an index as a holder of one file.
+pub struct HostilePeer {
+    pub peer: PeerId,
+    /// Requests for bytes that it got.
+    pub asked: Arc<Mutex<u32>>,
+    stop: CancellationToken,
+    _runtime: Runtime,
+}
+
+impl HostilePeer {
+    /// Lists `song` under `title` and `artist`, and waits until the index knows.
+    ///
+    /// # Panics
+    /// If it cannot come online.
+    pub fn join(index: &TestIndex, song: &[u8], title: &str, artist: &str, mischief: Mischief) -> Self {
+        install_crypto();
+        let mut hasher = TreeHasher::new();
+        hasher.update(song);
+        let file = Arc::new(hasher.finish().expect("a song has bytes"));
+        let runtime = Runtime::new().expect("a runtime");
+        let asked = Arc::new(Mutex::new(0));
+        let stop = CancellationToken::new();
+        let shelf = Shelf { file, song: Bytes::copy_from_slice(song), mischief, asked: Arc::clone(&asked) };
+        let online = come_online(index.url.clone(), shelf, title.to_owned(), artist.to_owned(), stop.clone());
+        let peer = runtime.block_on(online).expect("the hostile peer comes online");
+        Self { peer, asked, stop, _runtime: runtime }
+    }
+
+    pub fn times_asked(&self) -> u32 {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for HostilePeer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn come_online(url: String, shelf: Shelf, title: String, artist: String, stop: CancellationToken) -> anyhow::Result<PeerId> {
+    let secret = random_key();
+    let options = EndpointOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let endpoint = Endpoint::bind(secret.clone(), options)?;
+    let hello = || Hello { minor: 0, features: 0, agent: "mischief".to_owned(), tickets: vec![] };
+    // One session for each downloader of a test.
+    let (sessions, mut incoming) = mpsc::channel(16);
+    let reach = Reach::new(endpoint.clone(), hello, |_| false, sessions);
+    let tracker = TaskTracker::new();
+    tracker.spawn(reach.accept_until(stop.clone()));
+    let file = shelf.file.id;
+    tracker.spawn(async move {
+        while let Some(session) = incoming.recv().await {
+            tokio::spawn(serve(session, shelf.clone()));
+        }
+    });
+
+    let claim = Claim { title: Some(title), artist: Some(artist), ..Claim::default() };
+    let library = Arc::new(OneSong::new(file, claim));
+    let (events, mut ignored) = mpsc::channel(16);
+    tracker.spawn(async move { while ignored.recv().await.is_some() {} });
+    let client = IndexClient::new(secret.clone(), library, events, tracker.clone(), stop.clone());
+    let (http, info) = IndexHttp::discover(&url, None, &secret, Patience::default()).await?;
+    http.join(None).await?;
+    let membership = Membership::new(http.url().clone(), info.key, &info.name);
+    let http = client.start(&membership, Some(Arc::new(http)))?;
+    let (seen, mut observed) = watch::channel(None);
+    if let Some(address) = http.rendezvous_address().await? {
+        tracker.spawn(rendezvous::keep(endpoint, info.key, address, seen, stop));
+    }
+    observed.wait_for(Option::is_some).await?;
+    client.published(&info.key).await;
+    Ok(secret.peer_id())
+}
+
+fn random_key() -> SecretKey {
+    use std::hash::{BuildHasher as _, RandomState};
+    // A test key needs to be new, not secret.
+    let mut seed = [0; 32];
+    for part in seed.chunks_mut(8) {
+        part.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
+    }
+    SecretKey::from_seed(&seed)
+}
+
+#[derive(Clone)]
+struct Shelf {
+    file: Arc<HashedFile>,
+    song: Bytes,
+    mischief: Mischief,
+    asked: Arc<Mutex<u32>>,
+}
+
+async fn serve(session: Session, shelf: Shelf) {
+    let notices = session.clone();
+    tokio::spawn(async move { while notices.next_notice().await.is_ok() {} });
+    while let Ok(stream) = session.next_stream().await {
+        let shelf = shelf.clone();
+        tokio::spawn(async move {
+            match stream.request().await {
+                Ok(Some(Request::Get(get, reply))) => shelf.answer(get, reply).await,
+                Ok(Some(Request::Enter(_, queue))) => grant(queue).await,
+                Ok(None) | Err(_) => {}
+            }
+        });
+    }
+}
+
+async fn grant(mut queue: QueueReply) {
+    if queue.granted(&Granted { idle_ms: 10_000 }).await.is_ok() {
+        queue.left().await;
+    }
+}
+
+impl Shelf {
+    async fn answer(self, get: Get, mut reply: Reply) {
+        let Ok(Some(range)) = get.range() else { return drop(reply.no(Reason::Refused, 0).await) };
+        if get.leaf_count > 0 {
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+        match self.mischief {
+            Mischief::Silence => return std::future::pending().await,
+            Mischief::Junk => return drop(reply.bytes(Bytes::from_static(&[0xff; 64])).await),
+            _ => {}
+        }
+        let _ = reply.have(&Have { leaves: LeavesHeld::All, more_sources: vec![] }, 0).await;
+        if get.want_layer {
+            let mut leaves = self.file.leaves.clone();
+            if self.mischief == Mischief::WrongLayer {
+                leaves.reverse();
+            }
+            let _ = reply.hashes(&leaves).await;
+        }
+        let bytes = self.file.id.length().byte_range(range);
+        let mut data = self.song.slice(bytes.start as usize..bytes.end as usize).to_vec();
+        match self.mischief {
+            // What is served without a slot is in order, so that the lie comes in the middle.
+            Mischief::WrongBytes if !get.want_layer => data.iter_mut().for_each(|byte| *byte ^= 0xff),
+            Mischief::TooFewBytes => data.truncate(data.len() / 2),
+            Mischief::TooManyBytes => data.extend_from_slice(&[7; LEAF_BYTES as usize]),
+            _ => {}
+        }
+        let _ = reply.bytes(data.into()).await;
+        reply.finish();
+    }
+}
+
+/// A library of one song.
+struct OneSong {
+    addition: Addition,
+    digest: LibraryDigest,
+    changed: watch::Sender<u64>,
+}
+
+impl OneSong {
+    fn new(file: FileId, claim: Claim) -> Self {
+        let claim_hash = claim.hash();
+        let mut digest = LibraryDigest::EMPTY;
+        digest.insert(&file, &claim_hash);
+        let addition = Addition { file, folder: 1, claim_hash, claim: Some(claim) };
+        Self { addition, digest, changed: watch::Sender::new(1) }
+    }
+}
+
+impl PublishedLibrary for OneSong {
+    async fn collections(&self) -> Result<Vec<CollectionSummary>, LibraryError> {
+        let collection = DEFAULT_COLLECTION.to_owned();
+        Ok(vec![CollectionSummary { collection, generation: 1, digest: self.digest, count: 1 }])
+    }
+
+    async fn changes_since(&self, _collection: &str, after: u64, _limit: usize) -> Result<ChangesPage, LibraryError> {
+        let complete = Some((self.digest, 1));
+        let nothing = ChangesPage { add: vec![], remove: vec![], folders: vec![], through: 1, complete };
+        if after > 0 {
+            return Ok(nothing);
+        }
+        let folders = vec![Folder { number: 1, path: Some("Mischief".to_owned()) }];
+        Ok(ChangesPage { add: vec![self.addition.clone()], folders, ..nothing })
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+}
+
+/// A stranger who connects to a peer to say what he should not.
+pub struct Intruder {
+    pub connection: quinn::Connection,
+    _endpoint: Endpoint,
+    runtime: Runtime,
+}
+
+impl Intruder {
+    /// Connects to the peer with this key as a downloader would: introduced by the index for `file`.
+    ///
+    /// # Panics
+    /// If there is no way to it.
+    pub fn visit(index: &TestIndex, peer: PeerId, file: FileId) -> Self {
+        install_crypto();
+        let runtime = Runtime::new().expect("a runtime");
+        let (connection, endpoint) = runtime.block_on(introduced(&index.url, peer, file)).expect("the peer lets strangers in");
+        Self { connection, _endpoint: endpoint, runtime }
+    }
+
+    /// Writes `bytes` on a stream of its own and returns what comes back until the stream or the connection ends.
+    pub fn say(&self, bytes: &[u8]) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let Ok((mut send, mut receive)) = self.connection.open_bi().await else { return Vec::new() };
+            let _ = send.write_all(bytes).await;
+            let _ = send.finish();
+            let limit = 1 << 20;
+            tokio::time::timeout(Duration::from_secs(20), receive.read_to_end(limit)).await.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
+        })
+    }
+
+    /// The code with which the peer closes the connection.
+    ///
+    /// # Panics
+    /// If it does not within the time of [`crate::PATIENCE`].
+    pub fn closed_with(&self) -> Option<u64> {
+        let closed = async { tokio::time::timeout(crate::PATIENCE, self.connection.closed()).await };
+        match self.runtime.block_on(closed).expect("the connection is closed") {
+            quinn::ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
+            _ => None,
+        }
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+}
+
+async fn introduced(url: &str, peer: PeerId, file: FileId) -> anyhow::Result<(quinn::Connection, Endpoint)> {
+    let secret = random_key();
+    let (http, _) = IndexHttp::discover(url, None, &secret, Patience::default()).await?;
+    http.join(None).await?;
+    let introduction = http.introduce(peer, file).await?;
+    let endpoint = Endpoint::bind(secret, EndpointOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+    let candidate = introduction.candidates.first().ok_or_else(|| anyhow::anyhow!("no address"))?;
+    let connection = endpoint.dial(candidate.address, Expected::Peer(peer))?.await?;
+    Ok((connection, endpoint))
+}
