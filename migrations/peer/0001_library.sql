@@ -5,8 +5,10 @@
 --
 -- Paths and names are bytes: file systems do not promise text.
 
+-- Numbers are not used again: a file that is read may outlive its row by a moment.
+
 CREATE TABLE shares (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     alias        TEXT    NOT NULL UNIQUE COLLATE NOCASE,
     path         BLOB    NOT NULL UNIQUE,
     collection   TEXT    NOT NULL,
@@ -25,7 +27,7 @@ CREATE TABLE directories (
 
 -- One row for each distinct file, however many copies there are.
 CREATE TABLE contents (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     root         BLOB    NOT NULL,
     length       INTEGER NOT NULL,
     audio_root   BLOB,

@@ -1,9 +1,9 @@
 //! What this peer shares: found on disk, hashed, described, and kept ready for publication and upload.
 //!
-//! The parts, from the disk upwards: [`walk`] lists directories and leaves out what nobody shares; [`hash`] reads a
-//! file once for its hashes and its tags; [`path_tags`] reads names where tags are missing; [`describe`] makes a claim
-//! of both; [`store`] keeps all of it, with the ledger of what is published; [`scan`] is the one task that drives
-//! them; [`watch`] tells it of changes. [`Library`] is the handle for everybody else.
+//! The parts, from the disk upwards: `walk` lists directories and leaves out what nobody shares; `hash` reads a
+//! file once for its hashes and its tags; `path_tags` reads names where tags are missing; `describe` makes a claim
+//! of both; `store` keeps all of it, with the ledger of what is published; `scan` is the one task that drives
+//! them; `watch` tells it of changes. [`Library`] is the handle for everybody else.
 //!
 //! Invariants:
 //!
@@ -185,8 +185,13 @@ impl Library {
 
     /// Stops sharing the folder of this alias or path, and withdraws what was in it.
     pub async fn remove_folder(&self, name: &str) -> Result<(), RemoveFolderError> {
+        // The path of a folder that is not there is taken as it is.
+        let path = tokio::fs::canonicalize(name).await.unwrap_or_else(|_| PathBuf::from(name));
+        let shares = self.inner.store.shares().await?;
+        let is_meant = |share: &&Share| folders::same_alias(&share.alias, name) || share.path == path;
+        let share = shares.iter().find(is_meant).ok_or_else(|| RemoveFolderError::NotShared(name.to_owned()))?;
         let (answer, removed) = oneshot::channel();
-        self.send(Command::Remove(name.to_owned(), answer)).await;
+        self.send(Command::Remove(share.id, answer)).await;
         removed.await.unwrap_or(Err(RemoveFolderError::Stopping))
     }
 

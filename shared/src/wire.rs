@@ -38,3 +38,22 @@ pub enum Kind {
     BadLeaf = 0x30,
     Observed = 0x40,
 }
+
+impl Kind {
+    pub const ALL: &[Self] = &[
+        Self::Hello,
+        Self::Get,
+        Self::Have,
+        Self::No,
+        Self::Enter,
+        Self::Place,
+        Self::Granted,
+        Self::BadLeaf,
+        Self::Observed,
+    ];
+
+    /// Whether this version knows a message of this number.
+    pub fn is_assigned(number: u16) -> bool {
+        Self::ALL.iter().any(|kind| *kind as u16 == number)
+    }
+}

@@ -148,6 +148,14 @@ impl TestPeer {
         answer.expect_code(0).json()["results"].as_array().cloned().unwrap_or_default()
     }
 
+    /// As [`Self::search`], once anything is found: an index makes new songs searchable within two seconds.
+    pub fn find(&self, arguments: &[&str]) -> Vec<Value> {
+        crate::eventually(&format!("{arguments:?} finds something"), || {
+            let rows = self.search(arguments);
+            (!rows.is_empty()).then_some(rows)
+        })
+    }
+
     /// Downloads into the downloads folder.
     pub fn get(&self, what: &str) -> Answer {
         self.json(["get".as_ref(), what.as_ref(), "-o".as_ref(), self.downloads().as_os_str()])

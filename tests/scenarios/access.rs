@@ -18,7 +18,7 @@ fn a_private_index_takes_only_who_has_an_invite() {
 
     let friend = TestPeer::new("friend", &index);
     assert_eq!(friend.run(["join", &index.join_link.clone()]).code, 0);
-    assert_eq!(friend.search(&["--artist", "members"]).len(), 1);
+    assert_eq!(friend.find(&["--artist", "members"]).len(), 1);
     friend.get("@1").expect_code(0);
 }
 
@@ -42,7 +42,7 @@ fn a_banned_peer_gets_nothing_more() {
     sharer.share().expect_code(0);
     let id = guest.json(["status"]).json()["peer_id"].as_str().unwrap().to_owned();
     assert_eq!(sharer.run(["ban", &id]).code, 0);
-    assert_eq!(guest.search(&["--artist", "keeper"]).len(), 1);
+    assert_eq!(guest.find(&["--artist", "keeper"]).len(), 1);
     let mut command = guest.command();
     command.args(["get", "@1", "-o"]).arg(guest.downloads());
     let mut get = harness::process::Process::start("get", &mut command);

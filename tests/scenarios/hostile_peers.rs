@@ -123,7 +123,7 @@ fn broken_requests_close_the_connection_with_their_code_and_others_are_served() 
     assert_eq!(no.reason, Reason::Busy, "only the start is served without a slot");
 
     let guest = TestPeer::new("guest", &index);
-    guest.search(&["--artist", "open"]);
+    guest.find(&["--artist", "open"]);
     guest.get("@1").expect_code(0);
 }
 

@@ -20,7 +20,7 @@ fn an_index_that_dies_and_returns_finds_everyone_again() {
     sharer.add_music("Phoenix - Ash.wav", &fixtures::noise("Ash", "Phoenix", 400_000, 7));
     let (_sharer_runs, _guest_runs) = (sharer.daemon(), guest.daemon());
     sharer.share().expect_code(0);
-    assert_eq!(guest.search(&["--artist", "phoenix"]).len(), 1);
+    assert_eq!(guest.find(&["--artist", "phoenix"]).len(), 1);
 
     index.process.kill();
     guest.json(["search", "--artist", "phoenix"]).expect_code(5);
@@ -41,7 +41,7 @@ fn transfers_go_on_while_the_index_is_dead() {
     let (_sharer_runs, _guest_runs) = (sharer.daemon(), guest.daemon());
     sharer.share().expect_code(0);
     assert_eq!(sharer.run(["uploads", "limit", "4M"]).code, 0);
-    assert_eq!(guest.search(&["--artist", "survivor"]).len(), 1);
+    assert_eq!(guest.find(&["--artist", "survivor"]).len(), 1);
     let mut get = harness::process::Process::start("get", guest.command().args(["get", "@1", "-o"]).arg(guest.downloads()));
     eventually("it is under way", || {
         let list = guest.json(["downloads", "ls"]).json();

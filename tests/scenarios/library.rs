@@ -12,7 +12,7 @@ fn a_changed_file_is_published_anew_and_the_old_one_is_gone() {
     let path = sharer.add_music("song.wav", &fixtures::noise("Before", "Changer", 300_000, 11));
     let _runs = sharer.daemon();
     sharer.share().expect_code(0);
-    assert_eq!(guest.search(&["--title", "before"]).len(), 1);
+    assert_eq!(guest.find(&["--title", "before"]).len(), 1);
     fs::write(&path, fixtures::noise("After", "Changer", 400_000, 12)).unwrap();
     eventually("the new song is found", || (guest.search(&["--title", "after"]).len() == 1).then_some(()));
     eventually("the old song is gone", || guest.search(&["--title", "before"]).is_empty().then_some(()));

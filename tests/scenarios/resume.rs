@@ -20,7 +20,7 @@ fn a_downloader_that_is_killed_goes_on_where_it_was() {
     assert_eq!(sharer.run(["uploads", "limit", "4M"]).code, 0);
 
     let mut guest_runs = guest.daemon();
-    assert!(!guest.search(&["--artist", "runner"]).is_empty());
+    guest.find(&["--artist", "runner"]);
     let mut get = Process::start("get", guest.command().args(["get", "@1", "-o"]).arg(guest.downloads()));
     let part = eventually("some of it is on disk", || {
         let part = harness::peer::files_below(&guest.downloads().join(".partial")).into_iter().find(|path| path.extension().is_some_and(|end| end == "part"))?;
@@ -80,7 +80,7 @@ fn a_download_without_a_source_waits_and_starts_by_itself() {
     let mut runs = sharer.daemon();
     sharer.share().expect_code(0);
     let _guest_runs = guest.daemon();
-    let row = guest.search(&["--artist", "waiter"]).remove(0);
+    let row = guest.find(&["--artist", "waiter"]).remove(0);
     runs.process.interrupt();
     // Without a terminal `get` waits; the daemon goes on with it when the command is gone.
     let file = row["file_id"].as_str().unwrap().to_owned();

@@ -113,14 +113,15 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_environment_over_the_file_over_defaults() {
-        let file = "# mine\nupload_slots = 1\n\nlisten = \"[::]:1001\"\nname = \"ann\"\nrelay = false\n";
+        let file = "# mine\nupload_slots = 1\n\nlisten = \"[::]:1001\"\nname = \"ann\"\nshare_downloads = false\n";
         let environment = [("CHOIR_LISTEN", "[::]:1002"), ("CHOIR_UPLOAD_SLOTS", "2")];
         let flags = [Flag { key: "listen", value: "[::]:1003".into() }];
         let settings = resolve(&flags, &environment, file).unwrap();
         assert_eq!((settings.listen.value.port(), settings.listen.origin), (1003, Origin::Flag));
         assert_eq!((settings.upload_slots.value.value(), settings.upload_slots.origin), (2, Origin::Environment));
         assert_eq!((settings.name.value.0.as_deref(), settings.name.origin), (Some("ann"), Origin::File { line: 5 }));
-        assert_eq!((settings.relay.value, settings.relay.origin), (Switch::Off, Origin::File { line: 6 }));
+        let on_sharing = (settings.share_downloads.value, settings.share_downloads.origin);
+        assert_eq!(on_sharing, (ShareDownloads::No, Origin::File { line: 6 }));
         assert_eq!((settings.api.value.port(), settings.api.origin), (6688, Origin::Default));
         assert!(settings.api.is_wish() && !settings.listen.is_wish());
     }
@@ -145,12 +146,12 @@ mod tests {
     fn every_mistake_is_named_with_its_line_and_a_hint() {
         let file = "upload_limitt = \"2M\"\napi = 5\n\n[network]\nupload_slots = 3\n";
         assert_eq!(
-            refusals(&[("CHOIR_RELAY", "perhaps")], file),
+            refusals(&[("CHOIR_SHARE_DOWNLOADS", "perhaps")], file),
             [
                 "/p/choir.toml, line 1: there is no setting upload_limitt; is upload_limit meant?",
                 "/p/choir.toml, line 4: there is no setting network",
                 "/p/choir.toml, line 2: api: invalid socket address syntax (it says \"5\")",
-                "CHOIR_RELAY: relay: one of these is wanted: yes no (it says \"perhaps\")",
+                "CHOIR_SHARE_DOWNLOADS: share_downloads: one of these is wanted: ask yes no (it says \"perhaps\")",
             ]
         );
         let [refusal] = &refusals(&[], "name = \"a\"\nname = \"b\"\n")[..] else { panic!("one mistake") };
@@ -160,9 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_numbers_may_be_written_as_toml_has_them() {
-        let settings = resolve(&[], &[], "api_hosts = [\"a.example\", \"b.example\"]\nupload_limit = 1_000\n").unwrap();
-        assert_eq!(settings.api_hosts.value.0, ["a.example", "b.example"]);
+    fn numbers_may_be_written_as_toml_has_them() {
+        let settings = resolve(&[], &[], "upload_limit = 1_000\n").unwrap();
         assert_eq!(settings.upload_limit.value.to_string(), "1000");
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod queue;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,7 +135,11 @@ pub(crate) fn perform(job: &Job, hashed: &AtomicU64, stop: &CancellationToken) -
     let tags = if is_song { tags::read(&file) } else { None };
     let claim = describe::claim(&job.alias, &relative, Findings { kind: kind.kind, format, audio, tags, vbr });
 
-    let after = job.inodes.stamp(&file.metadata()?);
+    let metadata = file.metadata()?;
+    if metadata.nlink() == 0 {
+        return Err(NotRead::Vanished);
+    }
+    let after = job.inodes.stamp(&metadata);
     if before != after {
         return Err(NotRead::Changing(after));
     }

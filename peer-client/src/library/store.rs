@@ -5,26 +5,25 @@
 //! writing for too long; these are published in several, and where the program is killed in between, the next start
 //! goes on.
 
+mod facts;
 mod ledger;
+mod rows;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use choir_shared::audio::{AudioId, HashedSong};
-use choir_shared::leaf::FileLength;
 use choir_shared::{Claim, Digest, FileId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::describe::DESCRIBER_VERSION;
 use super::folders::Marker;
-use super::hash::{Content, KnownContent, Place, ReadFile};
+use super::hash::KnownContent;
 use super::stamp::Stamp;
 use crate::database::Database;
 
+use rows::{read_counts, read_file_id, read_known_content, read_known_file, read_located, read_path, read_share};
+
+pub(super) use facts::Fact;
 pub use ledger::{ChangesError, ChangesPage, CollectionState};
 
 /// A disk may be away for a holiday; hashes of files that are gone for longer are forgotten.
@@ -59,30 +58,6 @@ pub(super) struct KnownFile {
     pub(super) content: KnownContent,
     pub(super) is_described: bool,
     pub(super) is_gone: bool,
-}
-
-/// A change that a scan found out.
-#[derive(Debug)]
-pub(super) enum Fact {
-    /// A file was read.
-    Read(ReadFile),
-    /// A file that had vanished is back as it was.
-    Back {
-        file: i64,
-        stamp: Stamp,
-    },
-    Gone {
-        file: i64,
-    },
-    /// There is nothing to share there, whatever was known of it.
-    NotShared {
-        place: Arc<Place>,
-    },
-    /// A directory is gone with all below.
-    DirectoryGone {
-        share: i64,
-        directory: PathBuf,
-    },
 }
 
 /// A file where it lies.
@@ -217,9 +192,7 @@ impl Store {
         // Something may be left from a time when the disk was full.
         self.publish_rest().await?;
         let mut writing = self.database.begin_write().await?;
-        for fact in facts {
-            apply_one(&mut writing, fact).await?;
-        }
+        facts::write(&mut writing, facts).await?;
         ledger::publish(&mut writing, PUBLISHED_AT_ONCE).await?;
         writing.commit().await?;
         self.publish_rest().await
@@ -233,7 +206,10 @@ impl Store {
              (SELECT directories.id FROM directories JOIN shares ON shares.id = share WHERE absent_since IS NOT NULL)",
         );
         delete.bind(limit).execute(self.database.pool()).await?;
-        self.publish_rest().await
+        self.publish_rest().await?;
+        // Read from a folder that was removed meanwhile.
+        let orphans = "DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.content = contents.id)";
+        sqlx::query(orphans).execute(self.database.pool()).await.map(drop)
     }
 
     /// Brings the ledger up to date with whatever was touched.
@@ -358,98 +334,6 @@ impl Store {
     }
 }
 
-async fn apply_one(writing: &mut SqliteConnection, fact: &Fact) -> Result<(), sqlx::Error> {
-    match fact {
-        Fact::Read(file) => write_file(writing, file).await,
-        Fact::Back { file, stamp } => {
-            let update = sqlx::query(
-                "UPDATE files SET gone_since = NULL, size = ?, mtime_ns = ?, ctime_ns = ?, inode = ? WHERE id = ?",
-            );
-            let update = update.bind(stamp.size.cast_signed()).bind(stamp.mtime_ns).bind(stamp.ctime_ns);
-            update.bind(stamp.inode.cast_signed()).bind(file).execute(writing).await.map(drop)
-        }
-        Fact::Gone { file } => {
-            let update = sqlx::query("UPDATE files SET gone_since = ? WHERE id = ? AND gone_since IS NULL");
-            update.bind(unix_s()).bind(file).execute(writing).await.map(drop)
-        }
-        Fact::NotShared { place } => {
-            let update = sqlx::query(
-                "UPDATE files SET gone_since = ? WHERE gone_since IS NULL AND name = ? AND directory = \
-                 (SELECT id FROM directories WHERE share = ? AND path = ?)",
-            );
-            let update = update.bind(unix_s()).bind(place.name.as_bytes()).bind(place.share);
-            update.bind(place.directory.as_os_str().as_bytes()).execute(writing).await.map(drop)
-        }
-        Fact::DirectoryGone { share, directory } => {
-            let (first, end) = paths_below(directory);
-            let update = sqlx::query(
-                "UPDATE files SET gone_since = ? WHERE gone_since IS NULL AND directory IN \
-                 (SELECT id FROM directories WHERE share = ? AND (path = ? OR path >= ? AND path < ?))",
-            );
-            let update = update.bind(unix_s()).bind(share).bind(directory.as_os_str().as_bytes());
-            update.bind(first).bind(end).execute(writing).await.map(drop)
-        }
-    }
-}
-
-async fn write_file(writing: &mut SqliteConnection, file: &ReadFile) -> Result<(), sqlx::Error> {
-    let content = match &file.content {
-        Content::Known(id) => *id,
-        Content::Hashed(song) => write_content(writing, song).await?,
-    };
-    let directory = file.place.directory.as_os_str().as_bytes();
-    // The share may have been removed while its last files were read.
-    let added = sqlx::query("INSERT OR IGNORE INTO directories (share, path) SELECT id, ? FROM shares WHERE id = ?");
-    added.bind(directory).bind(file.place.share).execute(&mut *writing).await?;
-    let hash = file.claim.hash();
-    let write = sqlx::query(
-        "INSERT INTO files (directory, name, size, mtime_ns, ctime_ns, inode, content, claim, claim_hash, describer) \
-         SELECT directories.id, ?, ?, ?, ?, ?, contents.id, ?, ?, ? \
-         FROM directories JOIN contents ON contents.id = ? WHERE share = ? AND path = ? \
-         ON CONFLICT (directory, name) DO UPDATE SET \
-         size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode, \
-         content = excluded.content, claim = excluded.claim, claim_hash = excluded.claim_hash, \
-         describer = excluded.describer, gone_since = NULL",
-    );
-    write
-        .bind(file.place.name.as_bytes())
-        .bind(file.stamp.size.cast_signed())
-        .bind(file.stamp.mtime_ns)
-        .bind(file.stamp.ctime_ns)
-        .bind(file.stamp.inode.cast_signed())
-        .bind(file.claim.to_canonical_json())
-        .bind(&hash.as_bytes()[..])
-        .bind(DESCRIBER_VERSION)
-        .bind(content)
-        .bind(file.place.share)
-        .bind(directory)
-        .execute(writing)
-        .await
-        .map(drop)
-}
-
-async fn write_content(writing: &mut SqliteConnection, song: &HashedSong) -> Result<i64, sqlx::Error> {
-    let id = &song.file.id;
-    let insert = sqlx::query_scalar(
-        "INSERT INTO contents (root, length, audio_root, audio_offset, audio_length) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (root, length) DO UPDATE SET \
-         audio_root = excluded.audio_root, audio_offset = excluded.audio_offset, audio_length = excluded.audio_length \
-         RETURNING id",
-    );
-    let content: i64 = insert
-        .bind(&id.root().as_bytes()[..])
-        .bind(id.length().bytes().cast_signed())
-        .bind(song.audio.as_ref().map(|audio| &audio.root.as_bytes()[..]))
-        .bind(song.audio.map(|audio| audio.offset.cast_signed()))
-        .bind(song.audio.map(|audio| audio.length.bytes().cast_signed()))
-        .fetch_one(&mut *writing)
-        .await?;
-    let leaves: Vec<u8> = song.file.leaves.iter().flat_map(|leaf| *leaf.as_bytes()).collect();
-    let insert = sqlx::query("INSERT OR IGNORE INTO trees (content, leaves) VALUES (?, ?)");
-    insert.bind(content).bind(leaves).execute(writing).await?;
-    Ok(content)
-}
-
 /// The bounds of all paths strictly below a directory, the upper excluded.
 fn paths_below(directory: &Path) -> (Vec<u8>, Vec<u8>) {
     // No path has this many bytes, so none is greater.
@@ -464,86 +348,4 @@ fn paths_below(directory: &Path) -> (Vec<u8>, Vec<u8>) {
 
 fn unix_s() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
-}
-
-fn read_share(row: &SqliteRow) -> Result<Share, sqlx::Error> {
-    let (dev, inode): (Option<i64>, Option<i64>) = (row.try_get("root_dev")?, row.try_get("root_inode")?);
-    Ok(Share {
-        id: row.try_get("share")?,
-        alias: row.try_get("alias")?,
-        path: read_path(row, "share_path")?,
-        collection: row.try_get("collection")?,
-        marker: dev.zip(inode).map(|(dev, inode)| Marker { dev: dev.cast_unsigned(), inode: inode.cast_unsigned() }),
-        absent: row.try_get::<Option<i64>, _>("absent_since")?.is_some(),
-    })
-}
-
-fn read_located(row: &SqliteRow) -> Result<Located, sqlx::Error> {
-    Ok(Located {
-        share: read_share(row)?,
-        directory: read_path(row, "path")?,
-        name: read_path(row, "name")?.into(),
-        id: read_file_id(row)?,
-        stamp: read_stamp(row)?,
-        claim: Claim::parse(row.try_get::<&str, _>("claim")?.as_bytes()).map_err(broken("claim"))?,
-    })
-}
-
-fn read_known_file(row: &SqliteRow) -> Result<KnownFile, sqlx::Error> {
-    Ok(KnownFile {
-        id: row.try_get("id")?,
-        name: read_path(row, "name")?.into(),
-        stamp: read_stamp(row)?,
-        content: read_known_content(row)?,
-        is_described: row.try_get::<u32, _>("describer")? == DESCRIBER_VERSION,
-        is_gone: row.try_get::<Option<i64>, _>("gone_since")?.is_some(),
-    })
-}
-
-fn read_known_content(row: &SqliteRow) -> Result<KnownContent, sqlx::Error> {
-    let root: Option<&[u8]> = row.try_get("audio_root")?;
-    let audio = match root {
-        Some(root) => Some(AudioId {
-            root: Digest::try_from(root).map_err(broken("audio_root"))?,
-            offset: row.try_get::<i64, _>("audio_offset")?.cast_unsigned(),
-            length: read_length(row, "audio_length")?,
-        }),
-        None => None,
-    };
-    Ok(KnownContent { id: row.try_get("content")?, audio })
-}
-
-fn read_stamp(row: &SqliteRow) -> Result<Stamp, sqlx::Error> {
-    Ok(Stamp {
-        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        mtime_ns: row.try_get("mtime_ns")?,
-        ctime_ns: row.try_get("ctime_ns")?,
-        inode: row.try_get::<i64, _>("inode")?.cast_unsigned(),
-    })
-}
-
-fn read_counts(row: &SqliteRow) -> Result<Counts, sqlx::Error> {
-    let (files, bytes): (i64, Option<i64>) = (row.try_get("files")?, row.try_get("bytes")?);
-    Ok(Counts { files: files.cast_unsigned(), bytes: bytes.unwrap_or_default().cast_unsigned() })
-}
-
-fn read_file_id(row: &SqliteRow) -> Result<FileId, sqlx::Error> {
-    Ok(FileId::new(read_digest(row, "root")?, read_length(row, "length")?))
-}
-
-fn read_length(row: &SqliteRow, column: &'static str) -> Result<FileLength, sqlx::Error> {
-    FileLength::new(row.try_get::<i64, _>(column)?.cast_unsigned()).map_err(broken(column))
-}
-
-fn read_digest(row: &SqliteRow, column: &'static str) -> Result<Digest, sqlx::Error> {
-    Digest::try_from(row.try_get::<&[u8], _>(column)?).map_err(broken(column))
-}
-
-fn read_path(row: &SqliteRow, column: &str) -> Result<PathBuf, sqlx::Error> {
-    Ok(OsString::from_vec(row.try_get(column)?).into())
-}
-
-/// What we wrote ourselves and cannot read any more.
-fn broken<E: std::error::Error + Send + Sync + 'static>(column: &'static str) -> impl Fn(E) -> sqlx::Error {
-    move |error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
 }

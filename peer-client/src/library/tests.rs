@@ -30,7 +30,8 @@ struct Running {
 impl World {
     /// Changes are only noticed when a test asks for a rescan.
     async fn new() -> Self {
-        let watch = WatchOptions { polling_only: true, poll_every: Duration::from_secs(3600), ..WatchOptions::default() };
+        let watch =
+            WatchOptions { polling_only: true, poll_every: Duration::from_secs(3600), ..WatchOptions::default() };
         Self::with(watch).await
     }
 
@@ -179,6 +180,10 @@ async fn a_shared_folder_is_published_with_what_tags_and_paths_say() {
     assert_eq!(world.published().await, names);
     assert_eq!(world.left_out().await, [(Reason::OtherKind, 1), (Reason::NotWhatItsNameSays, 1), (Reason::Empty, 1)]);
 
+    let progress = world.library().progress().borrow().clone();
+    assert_eq!((progress.phase, progress.files_seen, progress.files_to_hash), (ScanPhase::Idle, 4, 4));
+    assert_eq!((progress.files_hashed, progress.bytes_hashed), (4, progress.bytes_hashed_in_all));
+
     let flood = world.library().find_path(&world.music.join("Anna/Tides/02 Flood.wav")).await.unwrap().unwrap();
     let texts = [&flood.claim.artist, &flood.claim.album, &flood.claim.title].map(|text| text.clone().unwrap());
     assert_eq!(texts, ["Anna", "Tides", "Flood"]);
@@ -210,7 +215,9 @@ async fn a_file_can_be_found_opened_and_proved() {
     assert_eq!(library.counts().await.unwrap(), Counts { files: 1, bytes: bytes.len() as u64 });
 
     let digits = expected.id.root().to_string();
-    for (prefix, matches) in [(&digits[..1], 1), (&digits[..7], 1), (&digits[..], 1), ("", 1), ("xyz", 0), (&format!("{digits}0"), 0)] {
+    for (prefix, matches) in
+        [(&digits[..1], 1), (&digits[..7], 1), (&digits[..], 1), ("", 1), ("xyz", 0), (&format!("{digits}0"), 0)]
+    {
         assert_eq!(library.find_by_prefix(prefix).await.unwrap().len(), matches, "{prefix}");
     }
     let other = FileId::new(Digest::ZERO, expected.id.length());
@@ -245,7 +252,9 @@ async fn what_was_moved_or_linked_or_was_away_is_recognised() {
     world.rescan().await;
     let names = world.published().await;
     assert_eq!(names.len(), 6);
-    assert!(names.contains(&"Music/Bert/Best/07 Renamed.wav".to_owned()) && !names.iter().any(|name| name.contains("Old")));
+    assert!(
+        names.contains(&"Music/Bert/Best/07 Renamed.wav".to_owned()) && !names.iter().any(|name| name.contains("Old"))
+    );
     let renamed = world.library().find_path(&world.music.join("Bert/Best/07 Renamed.wav")).await.unwrap().unwrap();
     assert_eq!((renamed.claim.artist.as_deref(), renamed.claim.title.as_deref()), (Some("Bert"), Some("Renamed")));
 
@@ -370,7 +379,9 @@ async fn where_changes_cannot_be_noticed_folders_are_polled_and_that_is_said() {
     let poll_every = Duration::from_millis(20);
     let world = World::with(WatchOptions { polling_only: true, poll_every, ..WatchOptions::default() }).await;
     world.share().await;
-    assert!(matches!(&world.library().progress().borrow().watching, Watching::Polling { reason, .. } if !reason.is_empty()));
+    assert!(
+        matches!(&world.library().progress().borrow().watching, Watching::Polling { reason, .. } if !reason.is_empty())
+    );
     world.write("a.wav", &fixture::song(1));
     world.until_published(&["Music/a.wav"]).await;
 }
@@ -453,7 +464,8 @@ async fn folders_that_overlap_and_names_that_are_taken_are_refused() {
     let world = World::new().await;
     world.write("A/a.wav", &fixture::song(1));
     world.share().await;
-    let add = async |path: PathBuf, alias: Option<&str>| world.library().add_folder(&path, alias, DEFAULT_COLLECTION).await;
+    let add =
+        async |path: PathBuf, alias: Option<&str>| world.library().add_folder(&path, alias, DEFAULT_COLLECTION).await;
     assert!(matches!(add(world.music.clone(), None).await, Err(AddFolderError::AlreadyShared { .. })));
     assert!(matches!(add(world.music.join("A/../A"), None).await, Err(AddFolderError::Inside { .. })));
     assert!(matches!(add(world.music.join(".."), None).await, Err(AddFolderError::Around { .. })));
@@ -476,7 +488,10 @@ async fn folders_kept_private_are_withdrawn_and_come_back() {
     let hashed = world.bytes_hashed();
     world.library().keep_private(vec![world.music.join("Choir")]).await;
     world.library().settled().await;
-    assert_eq!((world.published().await, world.left_out().await), (vec!["Music/b.wav".to_owned()], vec![(Reason::KeptPrivate, 1)]));
+    assert_eq!(
+        (world.published().await, world.left_out().await),
+        (vec!["Music/b.wav".to_owned()], vec![(Reason::KeptPrivate, 1)])
+    );
     world.library().keep_private(vec![]).await;
     world.library().settled().await;
     assert_eq!((world.published().await.len(), world.bytes_hashed()), (2, hashed));

@@ -69,8 +69,11 @@ pub(crate) fn walk(
     extent: Extent,
     mut emit: impl FnMut(Listing) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    // A directory that was replaced by a link since somebody told us about it.
     let absolute = ground.root.join(start);
+    if is_hidden(start) || ground.private.iter().any(|private| absolute.starts_with(private)) {
+        return emit(Listing { directory: start.to_owned(), ..Listing::default() });
+    }
+    // A directory that was replaced by a link since somebody told us about it.
     if fs::canonicalize(&absolute).is_ok_and(|real| real != absolute) {
         return emit(Listing { directory: start.to_owned(), ..Listing::default() });
     }
@@ -83,6 +86,11 @@ pub(crate) fn walk(
         emit(listing)?;
     }
     ControlFlow::Continue(())
+}
+
+/// Whether the path, which is relative to a share, leads through something hidden.
+pub(crate) fn is_hidden(relative: &Path) -> bool {
+    relative.iter().any(|name| name.as_bytes().starts_with(b"."))
 }
 
 fn list(ground: Ground<'_>, directory: PathBuf) -> Listing {
@@ -283,6 +291,9 @@ mod tests {
         world.private = vec![world.root.join("Choir")];
         let (found, counted) = world.walk("", Extent::Below);
         assert_eq!(found.len(), 1);
+        // Even if somebody tells of a change in them.
+        world.write("A/.hidden/B/1.mp3", MP3);
+        ["Choir", "A/.hidden/B"].iter().for_each(|start| assert_eq!(world.walk(start, Extent::Below).0, [""; 0]));
         assert_eq!(counted, left_out([(Reason::TooDeep, 1), (Reason::KeptPrivate, 1)]));
     }
 }

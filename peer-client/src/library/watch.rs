@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind};
-use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use super::walk::Extent;
+use super::walk::{self, Extent};
 
 /// A directory of a share that is worth another look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,10 @@ impl FolderWatch {
     pub(super) fn begin(share: i64, root: &Path, noticed: mpsc::Sender<Noticed>) -> Result<Self, String> {
         let lost = Arc::new(AtomicBool::new(false));
         let handler = Handler { share, root: root.to_owned(), noticed, lost: Arc::clone(&lost) };
-        let mut watcher =
-            notify::recommended_watcher(move |event| handler.handle(event)).map_err(|error| in_words(&error))?;
+        // A link may lead to the whole disk; see [`walk`](super::walk).
+        let config = Config::default().with_follow_symlinks(false);
+        let watcher = RecommendedWatcher::new(move |event| handler.handle(event), config);
+        let mut watcher = watcher.map_err(|error| in_words(&error))?;
         watcher.watch(root, RecursiveMode::Recursive).map_err(|error| in_words(&error))?;
         Ok(Self { _watcher: watcher, lost })
     }
@@ -82,6 +84,10 @@ impl Handler {
         let Some(what) = What::of(event.kind) else { return };
         for path in &event.paths {
             let Ok(path) = path.strip_prefix(&self.root) else { continue };
+            // Unfinished downloads among others, which are written to all the time.
+            if walk::is_hidden(path) {
+                continue;
+            }
             if let Some(parent) = path.parent() {
                 self.tell(parent, Extent::Here);
             }
@@ -141,6 +147,7 @@ mod tests {
         let seen = |directory: &str, extent| Ok(Noticed { share: 7, directory: directory.into(), extent });
         handler.handle(Ok(Event::new(EventKind::Create(CreateKind::Folder)).add_path("/music/a/b".into())));
         handler.handle(Ok(Event::new(EventKind::Create(CreateKind::File)).add_path("/music/song".into())));
+        handler.handle(Ok(Event::new(EventKind::Create(CreateKind::File)).add_path("/music/.partial/x".into())));
         assert_eq!(receiver.try_recv(), seen("a", Extent::Here));
         assert_eq!(receiver.try_recv(), seen("a/b", Extent::Below));
         assert_eq!(receiver.try_recv(), seen("", Extent::Here));

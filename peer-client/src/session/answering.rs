@@ -2,7 +2,7 @@
 
 use choir_shared::Digest;
 use choir_shared::wire::{
-    BadLeaf, Enter, Get, Granted, Have, Hello, InvalidMessage, No, Place, Reason, StreamCode,
+    BadLeaf, Enter, Get, Granted, Have, Hello, InvalidMessage, Kind, No, Place, Reason, StreamCode,
 };
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream, VarInt};
@@ -70,12 +70,12 @@ impl Opened {
         let request = self.read().await;
         let request = request.inspect_err(|error| self.session.punish(error))?;
         Ok(match request {
-            Parsed::Get(get) => Some(Request::Get(get, Reply { stream: self.send })),
+            Parsed::Get(get) => Some(Request::Get(get, Reply::on(self.send))),
             Parsed::Enter(enter) => {
                 Some(Request::Enter(enter, QueueReply { stream: self.send, receive: self.receive }))
             }
             Parsed::Unknown => {
-                let reply = Reply { stream: self.send };
+                let reply = Reply::on(self.send);
                 reply.no(Reason::Unsupported, 0).await?;
                 None
             }
@@ -88,7 +88,7 @@ impl Opened {
             Parsed::Get(read_payload(&mut self.receive, header).await?)
         } else if header.is::<Enter>() {
             Parsed::Enter(read_payload(&mut self.receive, header).await?)
-        } else if header.is::<Hello>() || header.is::<Have>() || header.is::<BadLeaf>() {
+        } else if Kind::is_assigned(header.kind) {
             // Known, but no request.
             return Err(InvalidMessage::Unexpected { kind: header.kind }.into());
         } else {
@@ -103,15 +103,29 @@ enum Parsed {
     Unknown,
 }
 
-/// The stream on which a [`Get`] is answered.
+/// The stream on which a [`Get`] is answered. Dropped before its end it is reset: quinn would finish it, and to the
+/// other side an answer cut short would look like a broken one.
 pub struct Reply {
     stream: SendStream,
+    ended: bool,
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end_with(StreamCode::Cancelled);
+        }
+    }
 }
 
 impl Reply {
+    const fn on(stream: SendStream) -> Self {
+        Self { stream, ended: false }
+    }
+
     pub async fn no(mut self, reason: Reason, retry_after_ms: u32) -> Result<(), SessionError> {
         write_message(&mut self.stream, &No { reason, retry_after_ms }).await?;
-        let _ = self.stream.finish();
+        self.finish();
         Ok(())
     }
 
@@ -131,10 +145,16 @@ impl Reply {
     }
 
     pub fn finish(mut self) {
+        self.ended = true;
         let _ = self.stream.finish();
     }
 
     pub fn reset(mut self, code: StreamCode) {
+        self.end_with(code);
+    }
+
+    fn end_with(&mut self, code: StreamCode) {
+        self.ended = true;
         let _ = self.stream.reset(VarInt::from_u32(code.code()));
     }
 }
@@ -155,7 +175,7 @@ impl QueueReply {
     }
 
     pub async fn no(mut self, reason: Reason, retry_after_ms: u32) -> Result<(), SessionError> {
-        Reply { stream: self.stream }.no(reason, retry_after_ms).await?;
+        Reply::on(self.stream).no(reason, retry_after_ms).await?;
         let _ = self.receive.stop(VarInt::from_u32(StreamCode::SlotEnded.code()));
         Ok(())
     }

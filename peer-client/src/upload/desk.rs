@@ -327,3 +327,81 @@ impl Drop for Transfer<'_> {
         self.desk.changed();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use choir_shared::identity::SecretKey;
+    use choir_shared::leaf::FileLength;
+
+    use super::super::queue::SLOT_IDLE;
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn peer(seed: u8) -> PeerId {
+        SecretKey::from_seed(&[seed; 32]).peer_id()
+    }
+
+    fn file() -> FileId {
+        FileId::new(choir_shared::Digest::of(b"song"), FileLength::new(1).unwrap())
+    }
+
+    /// A desk with one slot, and what the peers `1..=count` are told, the first of whom has the slot.
+    fn desk_with(count: u8) -> (Desk, Vec<(PlaceId, watch::Receiver<Call>)>) {
+        let desk = Desk::new(Limits { slots: 1, places: 9, rate: None });
+        let places = (1..=count).map(|seed| {
+            desk.arrived(peer(seed), "direct");
+            desk.enter(peer(seed), NetworkPrefix::of(HOME), 1).unwrap()
+        });
+        let places = places.collect();
+        (desk, places)
+    }
+
+    fn let_pass(desk: &Desk, span: Duration) {
+        let mut state = desk.state();
+        let effects = state.queue.tick(now() + span);
+        state.apply(&effects);
+    }
+
+    #[test]
+    fn a_slot_is_idle_only_when_its_last_transfer_ended() {
+        let (desk, places) = desk_with(1);
+        let transfers: Vec<_> = (0..2).map(|_| desk.begin(peer(1), file(), Size::Full).unwrap()).collect();
+        for transfer in transfers {
+            let_pass(&desk, SLOT_IDLE);
+            assert_eq!(*places[0].1.borrow(), Call::Come);
+            drop(transfer);
+        }
+        let_pass(&desk, SLOT_IDLE);
+        assert_eq!(*places[0].1.borrow(), Call::Over);
+        assert!(desk.begin(peer(1), file(), Size::Full).is_none());
+    }
+
+    #[test]
+    fn a_transfer_of_a_slot_that_ended_does_not_count_against_the_next() {
+        let (desk, places) = desk_with(1);
+        let old = desk.begin(peer(1), file(), Size::Full).unwrap();
+        desk.leave(places[0].0, Leaving::ByChoice);
+        let (_, again) = desk.enter(peer(1), NetworkPrefix::of(HOME), 1).unwrap();
+        let new = desk.begin(peer(1), file(), Size::Full).unwrap();
+        drop(old);
+        let_pass(&desk, SLOT_IDLE);
+        assert_eq!(*again.borrow(), Call::Come, "the new transfer is still under way");
+        drop(new);
+    }
+
+    #[test]
+    fn who_leaves_makes_room_and_a_taste_takes_none() {
+        let (desk, places) = desk_with(2);
+        assert!(desk.begin(peer(2), file(), Size::Full).is_none());
+        let taste = desk.begin(peer(2), file(), Size::Taste).unwrap();
+        assert_eq!(*places[1].1.borrow(), Call::Wait { ahead: 0, eta: None });
+        desk.leave(places[0].0, Leaving::ByChoice);
+        assert_eq!(*places[1].1.borrow(), Call::Come);
+        drop(taste);
+        let_pass(&desk, SLOT_IDLE);
+        assert_eq!(desk.list(), []);
+    }
+}

@@ -26,6 +26,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection that we end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Until the last bytes are acknowledged: a receiver may hold an acknowledgement back for 25 ms (RFC 9000 section
+/// 18.2, which quinn uses), and a busy machine some more; five times that, on top of the round trips.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(5 * 25);
+
 /// One session being served.
 pub(super) struct Visit {
     /// Ends what is being sent, so that the connection can be closed.
@@ -71,19 +75,22 @@ impl Visit {
         streams.shutdown().await;
     }
 
-    /// Closes the connection so that the other side learns why. quinn 0.11 holds a close back while stream data
-    /// waits for the congestion window, and as it takes no acknowledgements then, for ever: the other side would
-    /// find out after its keep-alive. So what is being sent is reset first, and given time to leave.
+    /// Closes the connection so that the other side learns why. quinn-proto 0.11.19 holds a close back while stream
+    /// data waits for the congestion window, and as it takes no acknowledgements after that, it never sends it: the
+    /// other side found out by its keep-alive, 15 s later. So what is being sent is reset first, and given time to
+    /// leave.
     async fn part(&self, streams: &mut JoinSet<()>, code: CloseCode) {
-        self.ending.cancel();
-        let quiet = async {
-            while let Some(ended) = streams.join_next().await {
-                report(ended);
-            }
-            tokio::time::sleep(2 * self.session.round_trip()).await;
-        };
-        // However it went: the rest is quinn's.
-        let _ = tokio::time::timeout(FAREWELL, quiet).await;
+        if !streams.is_empty() {
+            self.ending.cancel();
+            let quiet = async {
+                while let Some(ended) = streams.join_next().await {
+                    report(ended);
+                }
+                tokio::time::sleep(2 * self.session.round_trip() + ACKNOWLEDGED_WITHIN).await;
+            };
+            // However it went: the rest is quinn's.
+            let _ = tokio::time::timeout(FAREWELL, quiet).await;
+        }
         self.session.close(code);
     }
 

@@ -432,9 +432,6 @@ async fn an_unknown_request_is_unsupported_and_the_connection_lives() {
 
 #[tokio::test]
 async fn who_is_being_sent_to_when_all_ends_is_told_why() {
-    let log = std::fs::File::create(format!("/tmp/pu_trace_{}.log", std::process::id())).unwrap();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("quinn_proto=trace").with_writer(std::sync::Mutex::new(log)).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
     let sharer = Sharer::with(2, &[64 * MIB]);
     let file = sharer.ids[0];
     let (banned, other) = (sharer.visitor(2).await, sharer.visitor(3).await);
@@ -452,4 +449,16 @@ async fn who_is_being_sent_to_when_all_ends_is_told_why() {
     drop(sharer.reach);
     sharer.tracker.close();
     sharer.tracker.wait().await;
+}
+
+#[tokio::test]
+async fn what_is_being_sent_when_all_ends_is_ended_first() {
+    let sharer = Sharer::with(1, &[MIB]);
+    let file = sharer.ids[0];
+    let visitor = sharer.visitor(2).await;
+    // At a byte a second it would take a day; and without a slot there is no place that ends with the session.
+    sharer.uploads.set_limit(Some(1));
+    let delivery = visitor.have(file, leaves(file, 0, 4)).await;
+    sharer.cancel.cancel();
+    assert!(matches!(read_all(delivery).await, Err(SessionError::Ended(Some(StreamCode::SlotEnded)))));
 }

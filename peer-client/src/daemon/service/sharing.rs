@@ -34,13 +34,18 @@ impl PeerService {
     pub(super) async fn add_folder(&self, add: ShareAdd) -> Answer<ShareAdded> {
         let collection = add.collection.as_deref().unwrap_or(DEFAULT_COLLECTION);
         let added = self.library.add_folder(&add.path, add.alias.as_deref(), collection).await.map_err(|error| refused(&error))?;
-        // The scan begins by itself; its first step is to count.
+        // The scan begins by itself; its first step is to look through the folder.
         let mut progress = self.library.progress();
-        let counted = progress.wait_for(|progress| progress.phase != library::ScanPhase::Looking && progress.files_seen > 0);
-        let _ = tokio::time::timeout(COUNTED_WITHIN, counted).await;
-        let folders = self.show_folders().await?;
-        let folder = folders.into_iter().find(|folder| folder.alias == added.alias);
+        let looked = progress.wait_for(|progress| {
+            let knows = progress.folders.contains_key(&added.alias);
+            knows && progress.phase != library::ScanPhase::Looking
+        });
+        let looked = async { looked.await.map_or((0, 0), |progress| (progress.files_seen, progress.bytes_to_hash)) };
+        // Files are hashed only from now on: until then they are seen, and not yet counted as shared.
+        let (seen, seen_bytes) = tokio::time::timeout(COUNTED_WITHIN, looked).await.unwrap_or_default();
+        let folder = self.show_folders().await?.into_iter().find(|folder| folder.alias == added.alias);
         let (files, bytes, left_out) = folder.map_or((0, 0, vec![]), |folder| (folder.files, folder.bytes, folder.left_out));
+        let (files, bytes) = (files.max(seen), bytes.max(seen_bytes));
         let library::AddedFolder { alias, path, collection } = added;
         Ok(ShareAdded { folder: path, files, bytes, left_out, alias, collection })
     }

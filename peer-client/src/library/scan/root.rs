@@ -74,6 +74,13 @@ impl Root {
         self.next_poll = None;
     }
 
+    /// Perhaps the limit that kept us from watching has been raised.
+    pub(super) fn stop_polling(&mut self) {
+        if matches!(self.watch, Watch::Polled { .. }) {
+            self.watch_again();
+        }
+    }
+
     pub(super) fn watched(&mut self, watched: Result<FolderWatch, String>, poll_every: Duration) {
         match watched {
             Ok(watch) => self.watch = Watch::Watched(watch),

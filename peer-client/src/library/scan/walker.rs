@@ -1,5 +1,6 @@
 //! The thread that walks.
 
+use std::fs;
 use std::future::pending;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -72,7 +73,10 @@ impl Walking {
                 };
                 tell(Seen::Watched(watched))?;
             }
-            let ground = Ground { root: &path, private: &manner.private };
+            // They may be named by way of a link.
+            let canonical = manner.private.iter().filter_map(|path| fs::canonicalize(path).ok());
+            let private: Vec<_> = manner.private.iter().cloned().chain(canonical).collect();
+            let ground = Ground { root: &path, private: &private };
             walk(ground, &start, extent, |listing| tell(Seen::Listing(listing)))
         });
         Self { walk: task, seen }

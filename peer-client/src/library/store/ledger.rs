@@ -23,7 +23,7 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use super::{broken, read_digest, read_file_id};
+use super::rows::{broken, read_digest, read_file_id};
 
 /// A collection at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -137,14 +137,22 @@ pub(super) async fn ensure_collection(writing: &mut SqliteConnection, name: &str
 
 /// Brings at most `limit` touched files up to date, and tells how many there were.
 pub(super) async fn publish(writing: &mut SqliteConnection, limit: i64) -> Result<i64, sqlx::Error> {
-    let touched: Vec<i64> =
-        sqlx::query_scalar("SELECT content FROM touched LIMIT ?").bind(limit).fetch_all(&mut *writing).await?;
+    let touched = sqlx::query(
+        "SELECT content, root, length FROM touched LEFT JOIN contents ON contents.id = touched.content \
+         ORDER BY content LIMIT ?",
+    );
+    let touched = touched.bind(limit).fetch_all(&mut *writing).await?;
     let mut publication =
         Publication { writing, collections: HashMap::new(), folders: HashMap::new(), left: BTreeSet::new() };
-    for &content in &touched {
-        publication.update(content).await?;
+    let mut last: i64 = 0;
+    for row in &touched {
+        last = row.try_get("content")?;
+        if row.try_get::<Option<&[u8]>, _>("root")?.is_some() {
+            publication.update(last, &read_file_id(row)?).await?;
+        }
     }
     publication.finish().await?;
+    sqlx::query("DELETE FROM touched WHERE content <= ?").bind(last).execute(writing).await?;
     Ok(touched.len() as i64)
 }
 
@@ -173,24 +181,22 @@ struct Holding {
 }
 
 impl Publication<'_> {
-    async fn update(&mut self, content: i64) -> Result<(), sqlx::Error> {
-        let row = sqlx::query("SELECT root, length FROM contents WHERE id = ?").bind(content);
-        if let Some(row) = row.fetch_optional(&mut *self.writing).await? {
-            let id = read_file_id(&row)?;
-            let mut copies = self.copies(content).await?;
-            let held = self.held(&id).await?;
-            let names: BTreeSet<String> = copies.keys().chain(held.keys()).cloned().collect();
-            for name in names {
-                match (copies.remove(&name), held.get(&name)) {
-                    (Some(copy), held) => self.hold(&name, &id, copy, held).await?,
-                    (None, Some(held)) if !held.gone => self.withdraw(&name, &id, held).await?,
-                    _ => {}
-                }
-            }
+    async fn update(&mut self, content: i64, id: &FileId) -> Result<(), sqlx::Error> {
+        let mut copies = self.copies(content).await?;
+        let held = self.held(id).await?;
+        if copies.is_empty() {
             let unused = "DELETE FROM contents WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE content = ?1)";
             sqlx::query(unused).bind(content).execute(&mut *self.writing).await?;
         }
-        sqlx::query("DELETE FROM touched WHERE content = ?").bind(content).execute(&mut *self.writing).await.map(drop)
+        let names: BTreeSet<String> = copies.keys().chain(held.keys()).cloned().collect();
+        for name in names {
+            match (copies.remove(&name), held.get(&name)) {
+                (Some(copy), held) => self.hold(&name, id, copy, held).await?,
+                (None, Some(held)) if !held.gone => self.withdraw(&name, id, held).await?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The copy of a file that speaks for it, by collection.
