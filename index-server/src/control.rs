@@ -54,7 +54,9 @@ struct Session {
 /// Why a control connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The other side closed or vanished.
+    /// The other side said goodbye.
+    Left,
+    /// The other side vanished.
     Gone,
     Silent,
     /// It did not read what it was told.
@@ -73,6 +75,7 @@ enum End {
 impl End {
     const fn name(self) -> &'static str {
         match self {
+            Self::Left => "left",
             Self::Gone => "gone",
             Self::Silent => "silent",
             Self::Overfull => "overfull",
@@ -87,7 +90,7 @@ impl End {
 
     const fn close_code(self) -> u16 {
         match self {
-            Self::Gone | Self::Silent | Self::Superseded => close_code::NORMAL,
+            Self::Left | Self::Gone | Self::Silent | Self::Superseded => close_code::NORMAL,
             Self::Overfull | Self::Expelled | Self::Malformed | Self::TooFast => close_code::POLICY,
             Self::Stopping => close_code::AWAY,
             Self::Failed => close_code::ERROR,
@@ -109,15 +112,19 @@ impl Session {
             Err(end) => return end,
         };
         let (line, said) = Line::new();
-        let _attendance = match self.index.arrive(&self.caller, line.clone()).await {
+        let attendance = match self.index.arrive(&self.caller, line.clone()).await {
             Ok(Some(attendance)) => attendance,
             Ok(None) => return End::Expelled,
             Err(error) => return error.into(),
         };
-        match self.welcome(collections).await {
+        let end = match self.welcome(collections).await {
             Ok(()) => self.talk(said, line.hung_up()).await,
             Err(end) => end,
+        };
+        if end == End::Left {
+            attendance.leave().await;
         }
+        end
     }
 
     /// The first message. Everything before it is unknown to us, and ignored.
@@ -201,7 +208,8 @@ impl Session {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).map(Some).map_err(|_| End::Malformed),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
             Some(Ok(Message::Binary(_))) => Err(End::Malformed),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => Err(End::Left),
+            Some(Err(_)) | None => Err(End::Gone),
         }
     }
 
@@ -219,7 +227,7 @@ impl Session {
     }
 
     async fn say_farewell(&mut self, end: End) {
-        if end != End::Gone {
+        if !matches!(end, End::Left | End::Gone) {
             let frame = CloseFrame { code: end.close_code(), reason: end.name().into() };
             let _ = self.send(Message::Close(Some(frame))).await;
         }

@@ -25,7 +25,7 @@ use crate::keys::IndexKeys;
 use crate::limits::Limits;
 use crate::online::Online;
 use crate::origin::Proxies;
-use crate::presence::{ConnectionNumber, Presence};
+use crate::presence::{ConnectionNumber, Departure, Presence};
 use crate::rendezvous::address_book::AddressBook;
 use crate::search::SearchEngine;
 use crate::settings::Settings;
@@ -86,11 +86,22 @@ pub(crate) struct Attendance {
     index: Index,
     peer: PeerId,
     number: ConnectionNumber,
+    departure: Departure,
+}
+
+impl Attendance {
+    /// The peer said that it goes.
+    pub(crate) async fn leave(mut self) {
+        self.departure = Departure::Left;
+        let index = self.index.clone();
+        drop(self);
+        index.end_leases(Instant::now()).await;
+    }
 }
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        if self.index.presence().depart(self.peer, self.number, Instant::now()) {
+        if self.index.presence().depart(self.peer, self.number, self.departure, Instant::now()) {
             self.index.watches().forget(&self.peer);
         }
         self.index.measure_presence();
@@ -141,7 +152,12 @@ impl Index {
             older.say(FromIndex::Superseded);
         }
         self.measure_presence();
-        Ok(Some(Attendance { index: self.clone(), peer: caller.peer, number: arrival.number }))
+        Ok(Some(Attendance {
+            index: self.clone(),
+            peer: caller.peer,
+            number: arrival.number,
+            departure: Departure::Lost,
+        }))
     }
 
     /// Ends the leases that are over.

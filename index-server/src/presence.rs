@@ -19,6 +19,15 @@ use crate::store::MemberNo;
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Tells the connections of one key apart. Never reused while the index runs.
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// The peer said that it goes: its holdings are nobody's sources from now on.
+    Left,
+    /// It broke. The peer may be back in a moment.
+    Lost,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionNumber(u64);
 
@@ -63,11 +72,15 @@ impl<C> Presence<C> {
     }
 
     /// A connection ended. Of no meaning, and `false`, if a newer one has taken its place.
-    pub(crate) fn depart(&mut self, peer: PeerId, number: ConnectionNumber, now: Instant) -> bool {
+    pub(crate) fn depart(&mut self, peer: PeerId, number: ConnectionNumber, departure: Departure, now: Instant) -> bool {
         let Some(place) = self.places.get_mut(&peer).filter(|place| place.number == number) else { return false };
         place.connection = None;
         self.online -= 1;
-        self.leases.push_back((now + LEASE, peer, number));
+        match departure {
+            Departure::Lost => self.leases.push_back((now + LEASE, peer, number)),
+            // Over already, so it stands before all others.
+            Departure::Left => self.leases.push_front((now, peer, number)),
+        }
         true
     }
 
@@ -130,7 +143,7 @@ mod tests {
         assert_eq!(presence.arrive(peer(), member(), "second").superseded, Some("first"));
         assert_eq!(presence.connection(&peer()), Some(&"second"));
 
-        presence.depart(peer(), first.number, Instant::now());
+        presence.depart(peer(), first.number, Departure::Lost, Instant::now());
         assert_eq!(presence.online(), 1);
         assert_eq!(presence.connection(&peer()), Some(&"second"), "the end of the older one means nothing");
     }
@@ -139,7 +152,7 @@ mod tests {
     fn a_dropped_peer_keeps_its_place_for_the_lease_and_no_longer() {
         let (mut presence, start) = (Presence::new(), Instant::now());
         let arrival = presence.arrive(peer(), member(), ());
-        presence.depart(peer(), arrival.number, start);
+        presence.depart(peer(), arrival.number, Departure::Lost, start);
         assert_eq!((presence.has_place(&peer()), presence.connection(&peer())), (true, None));
 
         assert_eq!(presence.expire(start + LEASE - SECOND), []);
@@ -148,14 +161,25 @@ mod tests {
     }
 
     #[test]
+    fn who_says_goodbye_gives_its_place_up_at_once() {
+        let (mut presence, start) = (Presence::new(), Instant::now());
+        let other = SecretKey::from_seed(&[2; 32]).peer_id();
+        let dropped = presence.arrive(other, MemberNo(8), ());
+        presence.depart(other, dropped.number, Departure::Lost, start);
+        let arrival = presence.arrive(peer(), member(), ());
+        presence.depart(peer(), arrival.number, Departure::Left, start);
+        assert_eq!(presence.expire(start), [(peer(), member())], "and the one that was lost keeps its lease");
+    }
+
+    #[test]
     fn who_comes_back_in_time_loses_nothing_even_after_a_second_drop() {
         let (mut presence, start) = (Presence::new(), Instant::now());
         let first = presence.arrive(peer(), member(), ());
-        presence.depart(peer(), first.number, start);
+        presence.depart(peer(), first.number, Departure::Lost, start);
         let second = presence.arrive(peer(), member(), ());
         assert_eq!(presence.expire(start + LEASE), [], "the old lease is void");
 
-        presence.depart(peer(), second.number, start + 20 * SECOND);
+        presence.depart(peer(), second.number, Departure::Lost, start + 20 * SECOND);
         assert_eq!(presence.expire(start + LEASE + SECOND), []);
         assert_eq!(presence.expire(start + LEASE + 20 * SECOND).len(), 1);
     }
@@ -165,7 +189,7 @@ mod tests {
         let mut presence = Presence::new();
         let arrival = presence.arrive(peer(), member(), "connection");
         assert_eq!(presence.remove(&peer()), Some("connection"));
-        presence.depart(peer(), arrival.number, Instant::now());
+        presence.depart(peer(), arrival.number, Departure::Lost, Instant::now());
         assert!(!presence.has_place(&peer()));
         assert_eq!(presence.online(), 0);
     }

@@ -333,8 +333,15 @@ async fn serve_sessions(
 /// Keeps uploads told who may have what.
 async fn keep_rules(uploads: Uploads, library: Library, indexes: Indexes, bans: Arc<Bans>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(RULES_EVERY);
+    let mut changed = library.changed();
     let mut last = None;
-    while cancel.run_until_cancelled(tick.tick()).await.is_some() {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = tick.tick() => {}
+            // At once: a file that is published before it may be fetched would be refused to the first who asks.
+            Ok(()) = changed.changed() => {}
+        }
         let Ok(collections) = library.collections().await else { continue };
         let audiences: BTreeMap<String, Audience> =
             collections.into_iter().map(|state| (state.collection.clone(), indexes.audience(&state.collection))).collect();

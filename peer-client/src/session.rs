@@ -54,6 +54,12 @@ impl Session {
         self.connection.close_reason().is_none()
     }
 
+    /// `None` while the connection lives; then the code with which the other side ended it, if it gave one.
+    pub fn ended(&self) -> Option<Option<CloseCode>> {
+        let reason = self.connection.close_reason()?;
+        Some(SessionError::Lost(reason).close_code())
+    }
+
     pub async fn closed(&self) -> quinn::ConnectionError {
         self.connection.closed().await
     }

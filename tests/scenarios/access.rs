@@ -8,7 +8,7 @@ fn a_private_index_takes_only_who_has_an_invite() {
     let guest = TestPeer::new("guest", &index);
     let refused = guest.json(["search", "--artist", "anyone"]);
     assert_eq!(refused.code, 4, "{refused:?}");
-    assert!(refused.stdout.contains("invite"), "{refused:?}");
+    assert!(refused.stdout.contains("invitation"), "{refused:?}");
 
     let member = TestPeer::new("member", &index);
     assert_eq!(member.run(["join", &index.join_link.clone(), "--name", "Member"]).code, 0);

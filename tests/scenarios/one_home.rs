@@ -51,7 +51,7 @@ fn a_corrupted_database_is_set_aside_and_the_peer_goes_on() {
     runs.process.interrupt();
     let database = harness::peer::files_below(&peer.home())
         .into_iter()
-        .find(|path| path.extension().is_some_and(|end| end == "db"))
+        .find(|path| path.extension().is_some_and(|end| end == "sqlite"))
         .expect("the peer has a database");
     fs::write(&database, b"this is no database at all, and long enough to be noticed as such").unwrap();
 

@@ -126,8 +126,7 @@ impl Indexes {
         let guest = guests.iter().find(|guest| guest.address.trim_end_matches('/') == name.trim_end_matches('/'));
         match guest.map(|guest| guest.state.borrow().clone()) {
             Some(GuestState::Found(membership)) => Ok(membership.key),
-            Some(GuestState::Failed(error)) => Err(index_error(&error)),
-            Some(GuestState::Asking) => Err(self.none_there()),
+            Some(GuestState::Failed(_) | GuestState::Asking) => Err(self.none_there()),
             None => Err(ServiceError::new(ErrorKind::NotFound, format!("no index {name} is joined"))
                 .hint("`choir index ls` lists them; `choir join LINK` joins another")),
         }

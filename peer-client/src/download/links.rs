@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use choir_shared::wire::{Enter, Reason};
+use choir_shared::wire::{CloseCode, Enter, Reason};
 use choir_shared::{FileId, PeerId};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -88,8 +88,11 @@ async fn keep_place(session: Session, file: FileId, standing: watch::Sender<Stan
             let _ = standing.send(Standing::Refused(reason));
             return;
         }
-        if !session.is_alive() {
-            let _ = standing.send(Standing::Lost);
+        if let Some(ended) = session.ended() {
+            let _ = standing.send(match ended {
+                Some(CloseCode::Banned | CloseCode::NotAMember) => Standing::Refused(Reason::Refused),
+                _ => Standing::Lost,
+            });
             return;
         }
         let _ = standing.send(Standing::Waiting { ahead: 0, eta_ms: None });

@@ -135,7 +135,8 @@ impl From<Problem> for IndexError {
             ErrorCode::Unavailable | ErrorCode::Internal => Self::Busy { retry_after: pause(problem.retry_after_s) },
             ErrorCode::WrongBase => match problem.generation {
                 Some(generation) => Self::WrongBase { generation },
-                None => Self::nonsense("a wrong base without the right one"),
+                // The digests disagree: like every refusal of a set, it is answered by publishing all anew.
+                None => Self::Refused(problem),
             },
             _ => Self::Refused(problem),
         }
