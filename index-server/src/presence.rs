@@ -18,7 +18,6 @@ use crate::store::MemberNo;
 /// How long a dropped peer keeps its place. Long enough for a Wi-Fi to come back and for a program to restart.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
-/// Tells the connections of one key apart. Never reused while the index runs.
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Departure {
@@ -28,6 +27,7 @@ pub(crate) enum Departure {
     Lost,
 }
 
+/// Tells the connections of one key apart. Never reused while the index runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionNumber(u64);
 

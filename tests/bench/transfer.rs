@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     println!("| datagrams | raw quinn, into memory | choir get, verified, on disk | choir ÷ raw |\n|---|---|---|---|");
     for datagram in DATAGRAMS {
         let limit = datagram.to_string();
-        let daemon = sharer.daemon_with(&["--datagram-bytes", &limit]);
+        let daemon = sharer.daemon_with_environment(&[("CHOIR_DATAGRAM_BYTES", &limit)]);
         ensure!(sharer.share().code == 0 || datagram != DATAGRAMS[0], "the file is shared");
         let (mut raw, mut choir) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

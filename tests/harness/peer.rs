@@ -123,12 +123,13 @@ impl TestPeer {
 
     /// Runs the peer on free ports.
     pub fn daemon(&self) -> Daemon {
-        self.daemon_with(&[])
+        self.daemon_with_environment(&[])
     }
 
-    pub fn daemon_with(&self, arguments: &[&str]) -> Daemon {
+    pub fn daemon_with_environment(&self, environment: &[(&str, &str)]) -> Daemon {
         let mut command = self.command();
-        command.args(["daemon", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]).args(arguments);
+        command.envs(environment.iter().copied());
+        command.args(["daemon", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
         let process = Process::start(&format!("choir of {}", self.name), &mut command);
         let url = process.line().strip_prefix("web page and API on ").expect("the first line says where").to_owned();
         Daemon { process, url }

@@ -122,9 +122,9 @@ impl Indexes {
         if let Ok(membership) = self.memberships().find(name) {
             return Ok(membership.key);
         }
-        let guests = self.guests();
-        let guest = guests.iter().find(|guest| guest.address.trim_end_matches('/') == name.trim_end_matches('/'));
-        match guest.map(|guest| guest.state.borrow().clone()) {
+        let is_named = |guest: &&Guest| guest.address.trim_end_matches('/') == name.trim_end_matches('/');
+        let state = self.guests().iter().find(is_named).map(|guest| guest.state.borrow().clone());
+        match state {
             Some(GuestState::Found(membership)) => Ok(membership.key),
             Some(GuestState::Failed(_) | GuestState::Asking) => Err(self.none_there()),
             None => Err(ServiceError::new(ErrorKind::NotFound, format!("no index {name} is joined"))
@@ -222,6 +222,7 @@ impl Indexes {
             tracing::warn!(%error, "the index could not be asked to forget this peer");
         }
         self.0.client.stop(&key);
+        self.0.observed.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         // A guest was never among them.
         let _ = self.memberships().remove(&key);
         self.guests().retain(|guest| !matches!(&*guest.state.borrow(), GuestState::Found(found) if found.key == key));
@@ -324,7 +325,10 @@ impl Indexes {
                         rendezvous::keep(self.0.endpoint.clone(), http.key(), address, observed.clone(), stop.clone()).await;
                     }
                     Ok(None) => tracing::warn!(index = %http.url(), "this index has no rendezvous; nobody can find this peer"),
-                    Err(error) => tracing::debug!(%error, "the index does not tell its rendezvous"),
+                    Err(error) => {
+                        tracing::debug!(%error, "the index does not tell its rendezvous");
+                        return tokio::time::sleep(ASK_AGAIN).await;
+                    }
                 }
                 std::future::pending::<()>().await;
             };
@@ -332,7 +336,12 @@ impl Indexes {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = meeting => {}
-                gone = went_offline => if gone.is_err() { return },
+                gone = went_offline => {
+                    observed.send_replace(None);
+                    if gone.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }

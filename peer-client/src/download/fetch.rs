@@ -116,7 +116,11 @@ impl Fetch {
                 break;
             }
         }
-        if batches.is_at_end() { batches.expect_end(&mut delivery).await } else { Ok(delivery.stop()) }
+        if batches.is_at_end() {
+            return batches.expect_end(&mut delivery).await;
+        }
+        delivery.stop();
+        Ok(())
     }
 }
 

@@ -194,7 +194,7 @@ impl IndexHttp {
         let found: Vec<_> = found.collect();
         // The family that worked for HTTP works from here.
         let same_family = found.iter().find(|address| reached.is_some_and(|by| by.is_ipv4() == address.is_ipv4()));
-        Ok(same_family.or(found.first()).copied())
+        Ok(same_family.or_else(|| found.first()).copied())
     }
 
     pub async fn search(&self, query: &Query) -> Result<SearchPage, IndexError> {

@@ -172,7 +172,7 @@ impl Memberships {
         let document = Document { indexes };
         let mut json = serde_json::to_vec_pretty(&document).map_err(|error| failed(error.into()))?;
         json.push(b'\n');
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut file = tempfile::Builder::new().prefix(".indexes-").tempfile_in(folder).map_err(failed)?;
         file.write_all(&json).and_then(|()| file.as_file().sync_all()).map_err(failed)?;

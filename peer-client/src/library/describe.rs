@@ -57,7 +57,7 @@ fn complete(claim: &mut Claim, path: PathTags) {
     if claim.album.is_none() {
         claim.album = path.album;
         claim.album_artist = claim.album_artist.take().or(path.album_artist);
-        claim.compilation = claim.compilation.or(path.compilation.then_some(true));
+        claim.compilation = claim.compilation.or_else(|| path.compilation.then_some(true));
     }
     claim.title = claim.title.take().or(path.title);
     claim.track = claim.track.or(path.track);

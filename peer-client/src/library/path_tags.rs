@@ -50,7 +50,7 @@ pub(crate) fn guess(share: &str, relative: &[&str]) -> PathTags {
     let mut tags = PathTags {
         track: file.track,
         disc: file.disc.or(folders.disc),
-        year: file.year.or(folders.album.as_ref().and_then(|album| album.year)),
+        year: file.year.or_else(|| folders.album.as_ref().and_then(|album| album.year)),
         ..PathTags::default()
     };
     folders.say(&file, &mut tags);
@@ -96,7 +96,7 @@ impl Folders {
             read.album = Some(FolderName::read(share));
             read.is_share = true;
         }
-        read.disc = read.disc.or(read.album.as_ref().and_then(|album| album.disc));
+        read.disc = read.disc.or_else(|| read.album.as_ref().and_then(|album| album.disc));
         read
     }
 

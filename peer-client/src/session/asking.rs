@@ -118,28 +118,26 @@ impl QueuePlace {
     }
 
     async fn try_next(&mut self) -> Result<QueueNews, SessionError> {
-        loop {
-            let mut first = [0; 1];
-            // The end of the stream between two messages is how a slot ends; within one it is a broken message.
-            match self.receive.read(&mut first).await.map_err(read_error)? {
-                None | Some(0) => return Err(SessionError::Ended(Some(StreamCode::SlotEnded))),
-                Some(_) => {}
-            }
-            let mut rest = [0; HEADER_BYTES - 1];
-            read_exact(&mut self.receive, &mut rest).await?;
-            let [k0] = first;
-            let [k1, l0, l1, l2, l3] = rest;
-            let header = Header::parse([k0, k1, l0, l1, l2, l3]);
-            const PLACE: u16 = Kind::Place as u16;
-            const GRANTED: u16 = Kind::Granted as u16;
-            const NO: u16 = Kind::No as u16;
-            return Ok(match header.kind {
-                PLACE => QueueNews::Place(read_payload(&mut self.receive, header).await?),
-                GRANTED => QueueNews::Granted(read_payload(&mut self.receive, header).await?),
-                NO => QueueNews::No(read_payload(&mut self.receive, header).await?),
-                kind => return Err(InvalidMessage::Unexpected { kind }.into()),
-            });
+        const PLACE: u16 = Kind::Place as u16;
+        const GRANTED: u16 = Kind::Granted as u16;
+        const NO: u16 = Kind::No as u16;
+        let mut first = [0; 1];
+        // The end of the stream between two messages is how a slot ends; within one it is a broken message.
+        match self.receive.read(&mut first).await.map_err(read_error)? {
+            None | Some(0) => return Err(SessionError::Ended(Some(StreamCode::SlotEnded))),
+            Some(_) => {}
         }
+        let mut rest = [0; HEADER_BYTES - 1];
+        read_exact(&mut self.receive, &mut rest).await?;
+        let [k0] = first;
+        let [k1, l0, l1, l2, l3] = rest;
+        let header = Header::parse([k0, k1, l0, l1, l2, l3]);
+        Ok(match header.kind {
+            PLACE => QueueNews::Place(read_payload(&mut self.receive, header).await?),
+            GRANTED => QueueNews::Granted(read_payload(&mut self.receive, header).await?),
+            NO => QueueNews::No(read_payload(&mut self.receive, header).await?),
+            kind => return Err(InvalidMessage::Unexpected { kind }.into()),
+        })
     }
 }
 

@@ -193,12 +193,12 @@ impl Here {
         let how = if self.already_here {
             "already here".to_owned()
         } else {
-            format!("{} in {:.1} s{}", units::size(self.bytes), self.seconds, self.from_whom())
+            format!("{} in {:.1} s{}", units::size(self.bytes), self.seconds, self.senders())
         };
         out.line(format!("{}  {}", escape_controls(&path), out.painted(Paint::Faint, &escape_controls(&how))));
     }
 
-    fn from_whom(&self) -> String {
+    fn senders(&self) -> String {
         let one = |from: &Giver| {
             let who = from.name.clone().unwrap_or_else(|| from.peer.short());
             from.path_kind.as_ref().map_or_else(|| who.clone(), |kind| format!("{who} ({kind})"))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
-use choir_shared::wire::Reason;
+use choir_shared::wire::{Reason, StreamCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -18,6 +18,7 @@ use crate::download::links::{Link, Standing};
 use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
 use crate::download::status::{State, Why};
 use crate::download::{FoundSource, IndexUnreachable};
+use crate::session::SessionError;
 use crate::store::{Part, Resumed};
 
 /// People read the status; four times a second looks alive.
@@ -232,11 +233,26 @@ impl<'a> Attempt<'a> {
             FetchEnd::Complete => return Ok(()),
             FetchEnd::Disk(error) => return Err(Setback::Disk(error)),
             // The slot ended: the link says so as well, and when there is one again.
-            FetchEnd::No { reason: Reason::Busy, retry_after_ms } => return Ok(self.rest(source, retry_after_ms)),
-            FetchEnd::No { reason, .. } => return Ok(self.drop_source(source, Out::Refused(reason))),
+            FetchEnd::No { reason: Reason::Busy, retry_after_ms } => {
+                self.rest(source, retry_after_ms);
+                return Ok(());
+            }
+            FetchEnd::No { reason, .. } => {
+                self.drop_source(source, Out::Refused(reason));
+                return Ok(());
+            }
+            FetchEnd::Session(SessionError::Ended(Some(StreamCode::SlotEnded | StreamCode::TooSlow))) => {
+                self.rest(source, 0);
+                return Ok(());
+            }
+            FetchEnd::Session(SessionError::Ended(Some(StreamCode::Changed))) => {
+                self.drop_source(source, Out::Refused(Reason::Changed));
+                return Ok(());
+            }
             FetchEnd::Session(error) => {
                 self.remove_from_scheduler(source);
-                return Ok(self.sources.failed(source, error.to_string(), now));
+                self.sources.failed(source, error.to_string(), now);
+                return Ok(());
             }
             FetchEnd::WrongLength => None,
             FetchEnd::BadData { leaf } => Some(leaf),
@@ -253,7 +269,8 @@ impl<'a> Attempt<'a> {
                 });
             }
         }
-        Ok(self.drop_source(source, Out::BadData))
+        self.drop_source(source, Out::BadData);
+        Ok(())
     }
 
     fn on_happened(&mut self, happened: Happened) -> Result<(), Setback> {

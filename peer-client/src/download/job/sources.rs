@@ -102,9 +102,10 @@ impl Sources {
         self.known.values().filter_map(|known| if let SourceState::Idle(at) = known.state { Some(at) } else { None }).min()
     }
 
-    /// The source failed in a way that may pass: tried again later, a few times.
+    /// The source failed in a way that may pass: tried again later, a few times. A connection that is lost ends
+    /// several requests; only the first of them counts.
     pub(super) fn failed(&mut self, id: SourceId, why: String, now: Instant) {
-        if let Some(known) = self.known.get_mut(&id).filter(|known| !matches!(known.state, SourceState::Out(_))) {
+        if let Some(known) = self.known.get_mut(&id).filter(|known| known.state.is_in_use()) {
             known.rate = 0;
             known.failures += 1;
             known.state = if known.failures > MAX_RETRIES {

@@ -97,8 +97,13 @@ impl Link {
     }
 
     pub(super) async fn close(&mut self) {
-        // The index sees the end either way; this only tells it at once.
-        let _ = tokio::time::timeout(FAREWELL, self.socket.close(None)).await;
+        // Without the answer (RFC 6455 section 7.1.1) the index could not tell a goodbye from a broken line, and
+        // would keep our place for a while.
+        let goodbye = async {
+            let _ = self.socket.close(None).await;
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ = tokio::time::timeout(FAREWELL, goodbye).await;
     }
 
     pub(super) fn lost(&self, reason: &str) -> IndexError {
