@@ -30,14 +30,25 @@ pub trait Finder: Send + Sync + 'static {
     /// Peers online that hold the file, or parts of it.
     fn sources(&self, file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>>;
 
-    /// A session with `peer`, introduced for `file`. The error is in words, for people.
-    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, String>>;
+    /// A session with `peer`, introduced for `file`.
+    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, NoSession>>;
 
     /// The peer sent bytes that are not the file's.
     fn misbehaved(&self, peer: PeerId, file: FileId);
 
     /// Whether this peer may be used at all.
     fn is_banned(&self, peer: PeerId) -> bool;
+}
+
+/// Why there is no session with a peer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoSession {
+    /// The index says so; it will also say when that changes.
+    #[error("offline")]
+    Offline,
+    /// What was tried, in words.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// A peer that an index lists for a file.

@@ -87,7 +87,6 @@ fn a_download_without_a_source_waits_and_starts_by_itself() {
     let mut get = Process::start("get", guest.command().args(["get", &file, "-o"]).arg(guest.downloads()));
     eventually("it waits", || {
         let list = guest.json(["downloads", "ls"]).json();
-        eprintln!("{list}");
         (list["downloads"].as_array()?.first()?["state"] == "waiting").then_some(())
     });
     get.kill();

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use choir_shared::identity::IndexKey;
-use choir_shared::index_api::Reach as Reachable;
+use choir_shared::index_api::{ErrorCode, Reach as Reachable};
 use choir_shared::{FileId, PeerId};
 
 use super::bans::Bans;
 use super::indexes::Indexes;
 use crate::connectivity::{Reach, Route};
-use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable};
+use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::index_client::IndexClient;
 use crate::session::Session;
 
@@ -35,7 +35,7 @@ impl IndexFinder {
         self.indexes.settled().await;
         let found = self.client.sources(&file).await;
         let found = match found {
-            Err(error) if error.code() == Some(choir_shared::index_api::ErrorCode::NotFound) => Vec::new(),
+            Err(error) if error.code() == Some(ErrorCode::NotFound) => Vec::new(),
             found => found.map_err(|error| IndexUnreachable(error.to_string()))?,
         };
         let me = self.reach.endpoint().secret().peer_id();
@@ -58,18 +58,22 @@ impl IndexFinder {
         Ok(sources.into_iter().map(|(_, source)| source).collect())
     }
 
-    async fn reach(&self, peer: PeerId, file: FileId) -> Result<Session, String> {
+    async fn reach(&self, peer: PeerId, file: FileId) -> Result<Session, NoSession> {
         if let Some(session) = self.reach.existing(peer).await {
             return Ok(session);
         }
         let known = self.known_by.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned();
         let indexes = known.unwrap_or_else(|| self.client.indexes().iter().map(|index| index.key()).collect());
-        let mut failure = "no index knows how to reach it".to_owned();
+        let mut failure = NoSession::Failed("no index knows how to reach it".to_owned());
         for index in indexes {
             let introduction = match self.client.introduce(&index, peer, file).await {
                 Ok(introduction) => introduction,
+                Err(error) if error.code() == Some(ErrorCode::Offline) => {
+                    failure = NoSession::Offline;
+                    continue;
+                }
                 Err(error) => {
-                    failure = error.to_string();
+                    failure = NoSession::Failed(error.to_string());
                     continue;
                 }
             };
@@ -78,7 +82,7 @@ impl IndexFinder {
             let observed = candidates.first().map(|address| address.ip());
             match self.reach.connect(&Route { peer, candidates, observed, surroundings }).await {
                 Ok(session) => return Ok(session),
-                Err(error) => failure = error.to_string(),
+                Err(error) => failure = NoSession::Failed(error.to_string()),
             }
         }
         Err(failure)
@@ -90,7 +94,7 @@ impl Finder for IndexFinder {
         Box::pin(self.find(file))
     }
 
-    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, String>> {
+    fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
         Box::pin(self.reach(peer, file))
     }
 

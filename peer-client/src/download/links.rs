@@ -12,7 +12,7 @@ use choir_shared::{FileId, PeerId};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Finder;
+use super::{Finder, NoSession};
 use crate::session::asking::QueueNews;
 use crate::session::{Session, SessionError};
 
@@ -60,7 +60,7 @@ impl Links {
     }
 
     /// The link with `peer`, made now if there is none.
-    pub async fn join(&self, peer: PeerId, file: FileId) -> Result<Arc<Link>, String> {
+    pub async fn join(&self, peer: PeerId, file: FileId) -> Result<Arc<Link>, NoSession> {
         let slot = {
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
             // Slots that nobody uses have no other owner and no link.

@@ -138,7 +138,7 @@ impl Downloads {
             let mut entries = self.entries();
             let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
             let state = entry.status.borrow().state;
-            if matches!(state, State::Done | State::Cancelled) {
+            if state == State::Done {
                 return Err(ListError::Over { id, state });
             }
             if entry.job.is_some() {

@@ -17,7 +17,7 @@ use crate::download::fetch::{self, Fetch, FetchEnd, MAX_WRITES, News, Start, Tar
 use crate::download::links::{Link, Standing};
 use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
 use crate::download::status::{State, Why};
-use crate::download::{FoundSource, IndexUnreachable};
+use crate::download::{FoundSource, IndexUnreachable, NoSession};
 use crate::session::SessionError;
 use crate::store::{Part, Resumed};
 
@@ -67,7 +67,7 @@ struct Transfer {
 /// What tasks beside the loop come back with.
 enum Happened {
     Searched(Result<Vec<FoundSource>, IndexUnreachable>),
-    Connected(SourceId, Result<Arc<Link>, String>),
+    Connected(SourceId, Result<Arc<Link>, NoSession>),
     Stands(SourceId, Arc<Link>, Standing),
     Started(SourceId, Result<Start, FetchEnd>),
     Rested(SourceId),
@@ -292,7 +292,8 @@ impl<'a> Attempt<'a> {
                 let standing = *link.standing().borrow();
                 self.on_standing(id, link, standing, now);
             }
-            Happened::Connected(id, Err(words)) => self.sources.failed(id, words, now),
+            Happened::Connected(id, Err(NoSession::Offline)) => self.sources.put_out(id, Out::Offline),
+            Happened::Connected(id, Err(NoSession::Failed(words))) => self.sources.failed(id, words, now),
             Happened::Stands(id, link, standing) => self.on_standing(id, link, standing, now),
             Happened::Started(source, started) => {
                 self.starting -= 1;

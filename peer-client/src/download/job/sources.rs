@@ -43,6 +43,7 @@ pub(super) enum SourceState {
 /// Why a source is not used any more.
 #[derive(Clone, Debug)]
 pub(super) enum Out {
+    Offline,
     Unreachable(String),
     Refused(Reason),
     BadData,
@@ -151,7 +152,7 @@ impl Sources {
 
     /// Why it did not work, in words: what each source said.
     pub(super) fn why_none_is_left(&self) -> (Why, String) {
-        if self.known.is_empty() {
+        if self.known.values().all(|known| matches!(known.state, SourceState::Out(Out::Offline))) {
             return (Why::NoSources, "nobody online has it now; starts by itself when somebody does".to_owned());
         }
         let said: Vec<String> = self.known.values().map(|known| format!("{}: {}", known.label(), known.note())).collect();
@@ -209,6 +210,7 @@ impl Known {
             SourceState::Linked(_, Standing::Waiting { ahead, .. }) => format!("in its queue, {ahead} ahead"),
             SourceState::Linked(_, Standing::Refused(reason)) => reason.to_string(),
             SourceState::Linked(_, Standing::Lost) => "lost".to_owned(),
+            SourceState::Out(Out::Offline) => "offline".to_owned(),
             SourceState::Out(Out::Unreachable(why)) => format!("not reachable ({why})"),
             SourceState::Out(Out::Refused(reason)) => reason.to_string(),
             SourceState::Out(Out::BadData) => "sent wrong bytes; not used again for this file".to_owned(),
