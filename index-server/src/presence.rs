@@ -72,7 +72,13 @@ impl<C> Presence<C> {
     }
 
     /// A connection ended. Of no meaning, and `false`, if a newer one has taken its place.
-    pub(crate) fn depart(&mut self, peer: PeerId, number: ConnectionNumber, departure: Departure, now: Instant) -> bool {
+    pub(crate) fn depart(
+        &mut self,
+        peer: PeerId,
+        number: ConnectionNumber,
+        departure: Departure,
+        now: Instant,
+    ) -> bool {
         let Some(place) = self.places.get_mut(&peer).filter(|place| place.number == number) else { return false };
         place.connection = None;
         self.online -= 1;

@@ -104,7 +104,11 @@ pub async fn start_in_process(options: Options) -> Result<RunningDaemon, Service
 }
 
 /// Runs until `cancel`, or until somebody asks it to stop.
-pub async fn run(options: Options, ready: impl FnOnce(Ready) + Send, cancel: CancellationToken) -> Result<(), ServiceError> {
+pub async fn run(
+    options: Options,
+    ready: impl FnOnce(Ready) + Send,
+    cancel: CancellationToken,
+) -> Result<(), ServiceError> {
     let daemon = Daemon::start(options, Ports::OfSettings).await?;
     ready(Ready { api: daemon.api, listen: daemon.listen });
     tokio::select! {
@@ -150,10 +154,15 @@ impl Daemon {
         let library_options = LibraryOptions {
             home: std::env::home_dir(),
             // Downloads are shared on only if their owner says so.
-            kept_private: if settings.share_downloads.value == ShareDownloads::Yes { vec![] } else { vec![settings.downloads()] },
+            kept_private: if settings.share_downloads.value == ShareDownloads::Yes {
+                vec![]
+            } else {
+                vec![settings.downloads()]
+            },
             ..LibraryOptions::default()
         };
-        let library = Library::open(database.clone(), library_options, &tasks, stop_tasks.clone()).await.map_err(failed)?;
+        let library =
+            Library::open(database.clone(), library_options, &tasks, stop_tasks.clone()).await.map_err(failed)?;
 
         let (events, told) = mpsc::channel(INDEX_EVENTS);
         let published = Arc::new(PublishedShelf(library.clone()));
@@ -181,7 +190,13 @@ impl Daemon {
         };
         let shelf = Arc::new(LibraryShelf(library.clone()));
         let uploads = Uploads::new(shelf, upload_options, stop_tasks.clone(), &tasks);
-        tasks.spawn(keep_rules(uploads.clone(), library.clone(), indexes.clone(), Arc::clone(&bans), stop_tasks.clone()));
+        tasks.spawn(keep_rules(
+            uploads.clone(),
+            library.clone(),
+            indexes.clone(),
+            Arc::clone(&bans),
+            stop_tasks.clone(),
+        ));
         tasks.spawn(serve_sessions(uploads.clone(), new_sessions, tasks.clone(), stop_tasks.clone()));
 
         let finder = Arc::new(IndexFinder::new(client.clone(), indexes.clone(), reach.clone(), Arc::clone(&bans)));
@@ -191,8 +206,9 @@ impl Daemon {
             attempts: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
             transfers: Arc::new(Semaphore::new(settings.downloads_at_once.value.value() as usize)),
         };
-        let downloads =
-            Downloads::open(database.pool().clone(), workshop, tasks.clone(), stop_tasks.clone()).await.map_err(failed)?;
+        let downloads = Downloads::open(database.pool().clone(), workshop, tasks.clone(), stop_tasks.clone())
+            .await
+            .map_err(failed)?;
         tasks.spawn(hear_indexes(told, downloads.clone(), client.clone(), stop_tasks.clone()));
 
         let asked_to_stop = CancellationToken::new();
@@ -343,8 +359,10 @@ async fn keep_rules(uploads: Uploads, library: Library, indexes: Indexes, bans: 
             Ok(()) = changed.changed() => {}
         }
         let Ok(collections) = library.collections().await else { continue };
-        let audiences: BTreeMap<String, Audience> =
-            collections.into_iter().map(|state| (state.collection.clone(), indexes.audience(&state.collection))).collect();
+        let audiences: BTreeMap<String, Audience> = collections
+            .into_iter()
+            .map(|state| (state.collection.clone(), indexes.audience(&state.collection)))
+            .collect();
         let banned: HashSet<_> = bans.all();
         let now = (audiences, banned);
         if last.as_ref() != Some(&now) {

@@ -13,8 +13,8 @@
 //! 3. Nothing is ever replaced: an occupied name gets a number.
 //! 4. Everything is opened relative to a handle of the folder, and links are neither followed out of it nor made.
 
-mod part;
 mod finish;
+mod part;
 
 pub use part::{Part, Resumed};
 

@@ -23,9 +23,11 @@ fn main() {
     let data: Vec<u8> = (0..BYTES).map(|n| (n * 31 + (n >> 8) * 17) as u8).collect();
     let reference: Candidate = (
         "sha2, leaf by leaf".to_owned(),
-        Box::new(|data| data.chunks(LEAF_BYTES as usize).for_each(|leaf| {
-            black_box(Sha256::digest(leaf));
-        })),
+        Box::new(|data| {
+            data.chunks(LEAF_BYTES as usize).for_each(|leaf| {
+                black_box(Sha256::digest(leaf));
+            })
+        }),
     );
     let kernels = Kernel::available().map(|kernel| -> Candidate {
         let hash = move |data: &[u8]| {

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
+use choir_peer::connectivity::tls::{Expected, client_config, server_config};
 use choir_shared::identity::SecretKey;
 use choir_shared::merkle::TreeHasher;
 use choir_shared::wire;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
-use choir_peer::connectivity::tls::{Expected, client_config, server_config};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TransportConfig};
-
 
 const FILE_BYTES: usize = 1 << 30;
 const ROUNDS: usize = 5;
@@ -83,7 +82,8 @@ fn raw_quinn(datagram: u16) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (sender, receiver) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
-        let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server_config(&sender, wire::ALPN)?)?));
+        let mut server =
+            ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server_config(&sender, wire::ALPN)?)?));
         server.transport_config(Arc::new(transport(datagram)));
         let serving = endpoint(Some(server))?;
         let address = serving.local_addr()?;
@@ -100,7 +100,8 @@ fn raw_quinn(datagram: u16) -> anyhow::Result<f64> {
         });
 
         let expected = Expected::Peer(sender.peer_id());
-        let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(client_config(&receiver, expected, wire::ALPN)?)?));
+        let mut client =
+            ClientConfig::new(Arc::new(QuicClientConfig::try_from(client_config(&receiver, expected, wire::ALPN)?)?));
         client.transport_config(Arc::new(transport(datagram)));
         let dialling = endpoint(None)?;
         let start = Instant::now();

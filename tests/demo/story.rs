@@ -72,7 +72,13 @@ pub(crate) fn tell(arguments: &Arguments) -> anyhow::Result<Network> {
     if arguments.stay {
         title("What to try next");
         for (peer, daemon) in &peers {
-            say(&format!("{:<6} {} --home {} …      page: {}", peer.name, programs.peer.display(), peer.home().display(), daemon.url));
+            say(&format!(
+                "{:<6} {} --home {} …      page: {}",
+                peer.name,
+                programs.peer.display(),
+                peer.home().display(),
+                daemon.url
+            ));
         }
         say(&format!("       … being search, get @1, browse, whois, status, doctor; with --index {}", index.url));
         say("Ctrl-C ends it all and removes the files.");
@@ -89,7 +95,8 @@ fn fill(own: Option<&Path>, anna: &TestPeer, ben: &TestPeer) -> anyhow::Result<(
         for peer in [anna, ben] {
             fixtures::copy_tree(folder, &peer.music());
         }
-        return Ok(say(&format!("yours, from {}; both Anna and Ben get a copy.", folder.display())));
+        say(&format!("yours, from {}; both Anna and Ben get a copy.", folder.display()));
+        return Ok(());
     }
     let songs = music::songs();
     let third = songs.len() / 3;
@@ -103,7 +110,11 @@ fn fill(own: Option<&Path>, anna: &TestPeer, ben: &TestPeer) -> anyhow::Result<(
             music::write_song(song, &owner.music().join(song.path()))?;
         }
     }
-    Ok(say(&format!("{} tunes in the public domain, synthesised just now; a third of them is at both Anna and Ben.", songs.len())))
+    say(&format!(
+        "{} tunes in the public domain, synthesised just now; a third of them is at both Anna and Ben.",
+        songs.len()
+    ));
+    Ok(())
 }
 
 /// A song that both share, once the index lists both; one with an accent if there is one.

@@ -34,7 +34,15 @@ pub fn noise(title: &str, artist: &str, bytes: usize, seed: u64) -> Vec<u8> {
     let info = [&b"INFO"[..], &tag(b"INAM", title), &tag(b"IART", artist)].concat();
     let list = [&b"LIST"[..], &(info.len() as u32).to_le_bytes(), &info].concat();
     // PCM, mono, 44.1 kHz, 16 bits.
-    let format = [&b"fmt "[..], &16u32.to_le_bytes(), &[1, 0, 1, 0], &44_100u32.to_le_bytes(), &88_200u32.to_le_bytes(), &[2, 0, 16, 0]].concat();
+    let format = [
+        &b"fmt "[..],
+        &16u32.to_le_bytes(),
+        &[1, 0, 1, 0],
+        &44_100u32.to_le_bytes(),
+        &88_200u32.to_le_bytes(),
+        &[2, 0, 16, 0],
+    ]
+    .concat();
     let before = 12 + format.len() + list.len() + 8;
     let data_bytes = bytes.saturating_sub(before).next_multiple_of(2);
     let mut wav = Vec::with_capacity(before + data_bytes);

@@ -83,7 +83,13 @@ impl Drop for HostilePeer {
     }
 }
 
-async fn come_online(url: String, shelf: Shelf, title: String, artist: String, stop: CancellationToken) -> anyhow::Result<PeerId> {
+async fn come_online(
+    url: String,
+    shelf: Shelf,
+    title: String,
+    artist: String,
+    stop: CancellationToken,
+) -> anyhow::Result<PeerId> {
     let secret = random_key();
     let options = EndpointOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     let endpoint = Endpoint::bind(secret.clone(), options)?;
@@ -243,7 +249,8 @@ impl Intruder {
     pub fn visit(index: &TestIndex, peer: PeerId, file: FileId) -> Self {
         install_crypto();
         let runtime = Runtime::new().expect("a runtime");
-        let (connection, endpoint) = runtime.block_on(introduced(&index.url, peer, file)).expect("the peer lets strangers in");
+        let (connection, endpoint) =
+            runtime.block_on(introduced(&index.url, peer, file)).expect("the peer lets strangers in");
         Self { connection, _endpoint: endpoint, runtime }
     }
 
@@ -254,7 +261,9 @@ impl Intruder {
             let _ = send.write_all(bytes).await;
             let _ = send.finish();
             let limit = 1 << 20;
-            tokio::time::timeout(Duration::from_secs(20), receive.read_to_end(limit)).await.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
+            tokio::time::timeout(Duration::from_secs(20), receive.read_to_end(limit))
+                .await
+                .map_or_else(|_| Vec::new(), Result::unwrap_or_default)
         })
     }
 

@@ -66,7 +66,9 @@ impl Process {
     /// # Panics
     /// If the program ends or is silent for [`PATIENCE`].
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{} said nothing; its errors:\n{}", self.name, self.errors()))
+        self.lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("{} said nothing; its errors:\n{}", self.name, self.errors()))
     }
 
     /// What the program wrote to standard error so far.

@@ -50,7 +50,9 @@ fn build() -> anyhow::Result<Programs> {
         let mut built = messages.iter().filter(|message| message.target.as_ref().is_some_and(is_it));
         // With `--tests` each program is also built as its own unit tests; those have another folder.
         let plain = |path: &PathBuf| path.parent().is_some_and(|folder| !folder.ends_with("deps"));
-        built.find_map(|message| message.executable.clone().filter(plain)).ok_or_else(|| anyhow::anyhow!("no program {name}"))
+        built
+            .find_map(|message| message.executable.clone().filter(plain))
+            .ok_or_else(|| anyhow::anyhow!("no program {name}"))
     };
     Ok(Programs { index: find("choir-index")?, peer: find("choir")? })
 }

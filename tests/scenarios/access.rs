@@ -11,13 +11,13 @@ fn a_private_index_takes_only_who_has_an_invite() {
     assert!(refused.stdout.contains("invitation"), "{refused:?}");
 
     let member = TestPeer::new("member", &index);
-    assert_eq!(member.run(["join", &index.join_link.clone(), "--name", "Member"]).code, 0);
+    assert_eq!(member.run(["join", &index.join_link, "--name", "Member"]).code, 0);
     member.add_music("Members Only - Song.wav", &fixtures::noise("Song", "Members Only", 100_000, 9));
     let _runs = member.daemon();
     member.share().expect_code(0);
 
     let friend = TestPeer::new("friend", &index);
-    assert_eq!(friend.run(["join", &index.join_link.clone()]).code, 0);
+    assert_eq!(friend.run(["join", &index.join_link]).code, 0);
     assert_eq!(friend.find(&["--artist", "members"]).len(), 1);
     friend.get("@1").expect_code(0);
 }
@@ -26,9 +26,9 @@ fn a_private_index_takes_only_who_has_an_invite() {
 fn a_name_that_looks_like_anothers_is_refused() {
     let index = TestIndex::start();
     let [first, second] = ["first", "second"].map(|name| TestPeer::new(name, &index));
-    assert_eq!(first.run(["join", &index.join_link.clone(), "--name", "Paula"]).code, 0);
+    assert_eq!(first.run(["join", &index.join_link, "--name", "Paula"]).code, 0);
     // The first letter is Cyrillic.
-    let answer = second.json(["join", &index.join_link.clone(), "--name", "Раula"]);
+    let answer = second.json(["join", &index.join_link, "--name", "Раula"]);
     assert_eq!(answer.code, 4, "{answer:?}");
     assert_eq!(answer.error_code(), "name_taken");
 }

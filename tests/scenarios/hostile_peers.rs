@@ -27,7 +27,8 @@ fn an_honest_source_saves_the_download_from(mischief: Mischief) {
     assert!(liar.times_asked() > 0, "the hostile source was asked");
     let list = guest.json(["downloads", "ls"]).json();
     let sources = list["downloads"][0]["sources"].as_array().cloned().unwrap_or_default();
-    let named = sources.iter().find(|source| source["peer"] == liar.peer.to_string()).cloned().expect("the liar is listed");
+    let named =
+        sources.iter().find(|source| source["peer"] == liar.peer.to_string()).cloned().expect("the liar is listed");
     match mischief {
         Mischief::WrongBytes | Mischief::WrongLayer | Mischief::TooFewBytes | Mischief::TooManyBytes => {
             assert!(named["note"].as_str().is_some_and(|note| note.contains("wrong bytes")), "{named}");
@@ -92,7 +93,8 @@ fn header(kind: u16, bytes: u32) -> Vec<u8> {
 fn broken_requests_close_the_connection_with_their_code_and_others_are_served() {
     let index = TestIndex::start();
     let sharer = sharer(&index);
-    let get = |first_leaf, leaf_count| Get { file: sharer.file, first_leaf, leaf_count, want_layer: false, priority: 0 };
+    let get =
+        |first_leaf, leaf_count| Get { file: sharer.file, first_leaf, leaf_count, want_layer: false, priority: 0 };
     let whole = encode(&get(0, 1));
     let hello = Hello { minor: 0, features: 0, agent: String::new(), tickets: vec![] };
     let broken: [(&str, Vec<u8>, CloseCode); 6] = [

@@ -42,7 +42,8 @@ fn transfers_go_on_while_the_index_is_dead() {
     sharer.share().expect_code(0);
     assert_eq!(sharer.run(["uploads", "limit", "4M"]).code, 0);
     assert_eq!(guest.find(&["--artist", "survivor"]).len(), 1);
-    let mut get = harness::process::Process::start("get", guest.command().args(["get", "@1", "-o"]).arg(guest.downloads()));
+    let mut get =
+        harness::process::Process::start("get", guest.command().args(["get", "@1", "-o"]).arg(guest.downloads()));
     eventually("it is under way", || {
         let list = guest.json(["downloads", "ls"]).json();
         (list["downloads"].as_array()?.first()?["bytes_done"].as_u64() > Some(1_000_000)).then_some(())
@@ -57,7 +58,7 @@ fn transfers_go_on_while_the_index_is_dead() {
 fn an_index_that_changes_its_key_is_refused_loudly() {
     let mut index = TestIndex::start();
     let peer = TestPeer::new("peer", &index);
-    assert_eq!(peer.run(["join", &index.join_link.clone()]).code, 0);
+    assert_eq!(peer.run(["join", &index.join_link]).code, 0);
     index.process.interrupt();
     for entry in fs::read_dir(index.data_dir()).unwrap().filter_map(Result::ok) {
         if entry.path().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) }.unwrap();

@@ -2,6 +2,9 @@
 //!
 //! Each module tells the stories of one part of the design; `harness` makes their worlds.
 
+// A failed unwrap is a failed test, in the helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod access;
 mod hostile_peers;
 mod index_faults;

@@ -62,7 +62,8 @@ fn the_fixtures_in_every_format_are_found_by_their_real_tags() {
     fixtures::copy_tree(&fixtures::folder().join("music"), &sharer.music());
     let _runs = sharer.daemon();
     let shared = sharer.share().expect_code(0).json();
-    let hidden = shared["left_out"].as_array().unwrap().iter().map(|row| row["count"].as_u64().unwrap_or(0)).sum::<u64>();
+    let hidden =
+        shared["left_out"].as_array().unwrap().iter().map(|row| row["count"].as_u64().unwrap_or(0)).sum::<u64>();
     assert!(hidden >= 1, "the hidden file is counted: {shared}");
 
     let found_by = [
@@ -81,7 +82,11 @@ fn the_fixtures_in_every_format_are_found_by_their_real_tags() {
         let rows = guest.find(&[field, words]);
         assert!(rows.iter().any(|row| row["format"] == format), "{words}: {rows:?}");
     }
-    assert_eq!(guest.find(&["--format", "flac,mp3", "jetty lanterns"]).len(), 4, "the same audio under two sets of tags");
+    assert_eq!(
+        guest.find(&["--format", "flac,mp3", "jetty lanterns"]).len(),
+        4,
+        "the same audio under two sets of tags"
+    );
 }
 
 #[test]
@@ -93,7 +98,8 @@ fn an_album_is_fetched_whole() {
     sharer.share().expect_code(0);
     guest.find(&["--album", "Tvær eyjar"]);
     let downloads = guest.downloads();
-    let got = guest.json(["get".as_ref(), "--album".as_ref(), "Tvær eyjar".as_ref(), "-o".as_ref(), downloads.as_os_str()]);
+    let got =
+        guest.json(["get".as_ref(), "--album".as_ref(), "Tvær eyjar".as_ref(), "-o".as_ref(), downloads.as_os_str()]);
     let files = got.expect_code(0).json()["files"].as_array().cloned().unwrap_or_default();
     assert_eq!(files.len(), 3);
     for file in files {

@@ -23,7 +23,9 @@ fn a_downloader_that_is_killed_goes_on_where_it_was() {
     guest.find(&["--artist", "runner"]);
     let mut get = Process::start("get", guest.command().args(["get", "@1", "-o"]).arg(guest.downloads()));
     let part = eventually("some of it is on disk", || {
-        let part = harness::peer::files_below(&guest.downloads().join(".partial")).into_iter().find(|path| path.extension().is_some_and(|end| end == "part"))?;
+        let part = harness::peer::files_below(&guest.downloads().join(".partial"))
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|end| end == "part"))?;
         (part.metadata().ok()?.blocks() * 512 > 2_000_000).then_some(part)
     });
     guest_runs.process.kill();

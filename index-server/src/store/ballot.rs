@@ -42,7 +42,7 @@ impl Ballot {
     pub(super) fn cast(&mut self, vote: Option<Vote>, before: Option<ClaimNo>, after: Option<ClaimNo>) -> Option<Vote> {
         let holdings = vote.map_or(0, |vote| vote.holdings) + u32::from(after.is_some());
         let holdings = holdings.saturating_sub(u32::from(before.is_some()));
-        let claim = after.or(vote.map(|vote| vote.claim)).filter(|_| holdings > 0);
+        let claim = after.or_else(|| vote.map(|vote| vote.claim)).filter(|_| holdings > 0);
         if vote.map(|vote| vote.claim) != claim {
             if let Some(vote) = vote {
                 self.withdraw(vote.claim);

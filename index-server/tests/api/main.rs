@@ -1,5 +1,8 @@
 //! The index as its members meet it: over sockets, in one process with the test.
 
+// A failed unwrap is a failed test, in the helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod access;
 mod http;
 mod libraries;

@@ -20,7 +20,8 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn may_dial(&self, address: SocketAddr, now: Instant) -> bool {
-        let recent = self.failures.get(&address).map_or(0, |times| times.iter().filter(|time| is_recent(**time, now)).count());
+        let recent =
+            self.failures.get(&address).map_or(0, |times| times.iter().filter(|time| is_recent(**time, now)).count());
         recent < MAX_FAILURES && (self.failures.len() < MAX_REMEMBERED || self.failures.contains_key(&address))
     }
 

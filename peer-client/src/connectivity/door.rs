@@ -92,6 +92,9 @@ mod tests {
         assert!(door.enter(elsewhere, peer(100)).is_some());
         places.clear();
         assert!(door.enter(home, peer(1)).is_some());
-        assert!(door.counts().keys.is_empty() && door.counts().prefixes.is_empty(), "nothing is remembered of the gone");
+        assert!(
+            door.counts().keys.is_empty() && door.counts().prefixes.is_empty(),
+            "nothing is remembered of the gone"
+        );
     }
 }

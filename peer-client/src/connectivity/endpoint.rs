@@ -243,10 +243,9 @@ fn bind_exactly(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    for (result, direction) in [
-        (socket.set_recv_buffer_size(SOCKET_BUFFER), "receive"),
-        (socket.set_send_buffer_size(SOCKET_BUFFER), "send"),
-    ] {
+    for (result, direction) in
+        [(socket.set_recv_buffer_size(SOCKET_BUFFER), "receive"), (socket.set_send_buffer_size(SOCKET_BUFFER), "send")]
+    {
         if let Err(error) = result {
             tracing::debug!(%error, direction, "the socket keeps its small buffer");
         }

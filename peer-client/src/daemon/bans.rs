@@ -50,7 +50,10 @@ impl Bans {
     }
 
     pub(super) async fn ban(&self, peer: PeerId) -> Result<(), sqlx::Error> {
-        sqlx::query("INSERT OR IGNORE INTO bans (peer) VALUES (?)").bind(peer.to_string()).execute(&self.database).await?;
+        sqlx::query("INSERT OR IGNORE INTO bans (peer) VALUES (?)")
+            .bind(peer.to_string())
+            .execute(&self.database)
+            .await?;
         self.by_owner().insert(peer);
         Ok(())
     }

@@ -9,9 +9,10 @@ pub(super) fn index_error(error: &IndexError) -> ServiceError {
     let kind = match error {
         IndexError::BadAddress { .. } => ErrorKind::Usage,
         IndexError::NotJoined => ErrorKind::NotFound,
-        IndexError::Unreachable { .. } | IndexError::NotAnIndex { .. } | IndexError::Nonsense(_) | IndexError::Busy { .. } => {
-            ErrorKind::IndexUnreachable
-        }
+        IndexError::Unreachable { .. }
+        | IndexError::NotAnIndex { .. }
+        | IndexError::Nonsense(_)
+        | IndexError::Busy { .. } => ErrorKind::IndexUnreachable,
         IndexError::KeyChanged { .. }
         | IndexError::Incompatible { .. }
         | IndexError::InviteNeeded

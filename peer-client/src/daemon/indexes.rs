@@ -208,7 +208,9 @@ impl Indexes {
             let update = MeUpdate { name: Some(name), browsable: None };
             membership.name = http.update_me(&update).await.map_err(|error| index_error(&error))?.name;
         }
-        self.memberships().add(membership.clone()).map_err(|error| ServiceError::new(ErrorKind::Refused, error.to_string()))?;
+        self.memberships()
+            .add(membership.clone())
+            .map_err(|error| ServiceError::new(ErrorKind::Refused, error.to_string()))?;
         self.take_up(&membership, Some(Arc::new(http))).map_err(|error| index_error(&error))?;
         self.status_of(membership.key)
     }
@@ -231,7 +233,9 @@ impl Indexes {
 
     pub(super) fn set_default(&self, name: &str) -> Answer<IndexStatus> {
         let key = self.find(name)?;
-        self.memberships().set_default(&key).map_err(|error| ServiceError::new(ErrorKind::NotFound, error.to_string()))?;
+        self.memberships()
+            .set_default(&key)
+            .map_err(|error| ServiceError::new(ErrorKind::NotFound, error.to_string()))?;
         self.status_of(key)
     }
 
@@ -244,7 +248,9 @@ impl Indexes {
             let known = self.memberships().all().into_iter().find(|membership| membership.key == key).cloned();
             if let Some(membership) = known {
                 let renamed = Membership { name: me.name.clone(), ..membership };
-                self.memberships().add(renamed).map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
+                self.memberships()
+                    .add(renamed)
+                    .map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
             }
             statuses.push(IndexStatus { my_name: me.name, ..self.status_of(key)? });
         }
@@ -271,7 +277,8 @@ impl Indexes {
         let mut members_of = Vec::new();
         for index in self.0.client.indexes() {
             let joined = memberships.all().into_iter().find(|membership| membership.key == index.key());
-            let given = joined.map_or(collection == DEFAULT_COLLECTION, |one| one.collections.iter().any(|name| name == collection));
+            let given = joined
+                .map_or(collection == DEFAULT_COLLECTION, |one| one.collections.iter().any(|name| name == collection));
             match index.known_info().map(|info| info.access) {
                 _ if !given => {}
                 Some(Access::Open) => return Audience::Anyone,
@@ -322,9 +329,12 @@ impl Indexes {
             let meeting = async {
                 match address {
                     Ok(Some(address)) => {
-                        rendezvous::keep(self.0.endpoint.clone(), http.key(), address, observed.clone(), stop.clone()).await;
+                        rendezvous::keep(self.0.endpoint.clone(), http.key(), address, observed.clone(), stop.clone())
+                            .await;
                     }
-                    Ok(None) => tracing::warn!(index = %http.url(), "this index has no rendezvous; nobody can find this peer"),
+                    Ok(None) => {
+                        tracing::warn!(index = %http.url(), "this index has no rendezvous; nobody can find this peer")
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "the index does not tell its rendezvous");
                         return tokio::time::sleep(ASK_AGAIN).await;
@@ -395,9 +405,8 @@ impl Target {
         }
         match link.parse() {
             Ok(Link::Join(JoinLink { authority, key, invite })) => Ok(Self { address: authority, key, invite }),
-            Ok(Link::File { .. }) => {
-                Err(ServiceError::new(ErrorKind::Usage, "this link names a file, not an index").hint("`choir get LINK` fetches it"))
-            }
+            Ok(Link::File { .. }) => Err(ServiceError::new(ErrorKind::Usage, "this link names a file, not an index")
+                .hint("`choir get LINK` fetches it")),
             Err(error) => Err(ServiceError::new(ErrorKind::Usage, format!("this is no join link: {error}"))),
         }
     }

@@ -20,8 +20,9 @@ impl Limits {
     }
 
     pub(super) async fn upload(&self) -> Result<Option<UploadRate>, sqlx::Error> {
-        let value: Option<String> =
-            sqlx::query_scalar("SELECT value FROM remembered WHERE key = 'upload_limit'").fetch_optional(&self.0).await?;
+        let value: Option<String> = sqlx::query_scalar("SELECT value FROM remembered WHERE key = 'upload_limit'")
+            .fetch_optional(&self.0)
+            .await?;
         Ok(value.and_then(|value| value.parse().ok()))
     }
 }

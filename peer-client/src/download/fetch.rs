@@ -58,6 +58,9 @@ pub enum FetchEnd {
     /// Fewer or more bytes than were asked for.
     #[error("sent too few or too many bytes")]
     WrongLength,
+    /// Said nothing for too long.
+    #[error("silent")]
+    Silent,
     #[error("{0}")]
     Session(SessionError),
     #[error("{0}")]

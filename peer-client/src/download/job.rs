@@ -149,7 +149,9 @@ impl Job {
 }
 
 /// Runs disk work off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Setback> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Setback> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Setback::Disk),
         // The runtime is shutting down; the next start goes on from here.

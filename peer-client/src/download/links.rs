@@ -64,7 +64,9 @@ impl Links {
         let slot = {
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
             // Slots that nobody uses have no other owner and no link.
-            links.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|link| link.strong_count() > 0));
+            links.retain(|_, slot| {
+                Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|link| link.strong_count() > 0)
+            });
             Arc::clone(links.entry(peer).or_default())
         };
         let mut known = slot.lock().await;

@@ -63,10 +63,7 @@ impl Downloads {
     ) -> Result<Self, ListError> {
         let forget_old = "DELETE FROM downloads WHERE state IN ('done', 'cancelled')
             AND id NOT IN (SELECT id FROM downloads ORDER BY id DESC LIMIT ?)";
-        sqlx::query(forget_old)
-            .bind(KEPT_LINES)
-            .execute(&database)
-            .await?;
+        sqlx::query(forget_old).bind(KEPT_LINES).execute(&database).await?;
         let rows = sqlx::query("SELECT id, request, status FROM downloads ORDER BY id").fetch_all(&database).await?;
         let shared = Shared {
             database,
@@ -108,11 +105,8 @@ impl Downloads {
             seconds: None,
         };
         let insert = "INSERT INTO downloads (request, status, state) VALUES (?, ?, 'searching') RETURNING id";
-        let inserted = sqlx::query(insert)
-            .bind(json(&request))
-            .bind(json(&status))
-            .fetch_one(&self.shared.database)
-            .await?;
+        let inserted =
+            sqlx::query(insert).bind(json(&request)).bind(json(&status)).fetch_one(&self.shared.database).await?;
         status.id = DownloadId(inserted.try_get(0)?);
         self.take_up(status.id, request, status.clone());
         Ok(status)
@@ -208,7 +202,8 @@ impl Downloads {
     fn same(&self, request: &DownloadRequest) -> Option<DownloadStatus> {
         let entries = self.entries();
         let mut running = entries.values().filter(|entry| entry.job.is_some());
-        let same = running.find(|entry| entry.request.file == request.file && entry.request.folder == request.folder)?;
+        let same =
+            running.find(|entry| entry.request.file == request.file && entry.request.folder == request.folder)?;
         Some(same.status.borrow().clone())
     }
 

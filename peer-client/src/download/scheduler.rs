@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafIndex, LeafRange, LeafSet, Presence};
 
 use gaps::Region;
-pub use source::SourceId;
 use source::Source;
+pub use source::SourceId;
 
 /// How much of a source's rate one request asks for (rule 3).
 const REQUEST_TIME: Duration = Duration::from_millis(150);
@@ -329,7 +329,8 @@ impl Scheduler {
         let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
         let leaves = if is_start && !source.is_measured() { FIRST_LEAVES } else { leaves };
         let leaves = leaves.next_multiple_of(self.alignment);
-        let fronts: Vec<u32> = self.requests.values().filter(|request| request.source != id).map(|request| request.end).collect();
+        let fronts: Vec<u32> =
+            self.requests.values().filter(|request| request.source != id).map(|request| request.end).collect();
         Region { free: &self.free, has: &source.has, alignment: self.alignment }.choose(source.cursor, &fronts, leaves)
     }
 

@@ -1,10 +1,10 @@
 //! The sharer's side.
 
+use bytes::Bytes;
 use choir_shared::Digest;
 use choir_shared::wire::{
     BadLeaf, Enter, Get, Granted, Have, Hello, InvalidMessage, Kind, No, Place, Reason, StreamCode,
 };
-use bytes::Bytes;
 use quinn::{RecvStream, SendStream, VarInt};
 
 use super::framing::{read_header, read_message, read_payload, write_error, write_message};

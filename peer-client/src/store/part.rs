@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use choir_shared::{Digest, FileId};
 use choir_shared::lanes::hash_leaves;
 use choir_shared::leaf::{LEAF_BYTES, LeafIndex, LeafRange, LeafSet};
 use choir_shared::merkle::TreeLayer;
+use choir_shared::{Digest, FileId};
 
 use super::{PARTIAL_FOLDER, StoreError};
 
@@ -113,7 +113,9 @@ impl Part {
     pub fn read(&self, range: LeafRange) -> Result<Vec<u8>, StoreError> {
         let length = self.id.length();
         let mut data = vec![0; length.range_len(range) as usize];
-        self.file.read_exact_at(&mut data, length.byte_range(range).start).map_err(StoreError::io("read", &self.path))?;
+        self.file
+            .read_exact_at(&mut data, length.byte_range(range).start)
+            .map_err(StoreError::io("read", &self.path))?;
         Ok(data)
     }
 

@@ -195,7 +195,8 @@ impl From<Unreadable> for Stopped {
 /// Whether the range consists of whole nodes of the file's layer: nobody could check the leaf hashes of another.
 fn is_aligned(length: FileLength, range: LeafRange) -> bool {
     let per_node = 1 << TreeLayer::height(length);
-    range.first().is_multiple_of(per_node) && (range.end().is_multiple_of(per_node) || range.end() == length.leaf_count())
+    range.first().is_multiple_of(per_node)
+        && (range.end().is_multiple_of(per_node) || range.end() == length.leaf_count())
 }
 
 fn cut(bytes: Range<u64>) -> impl Iterator<Item = Range<u64>> {

@@ -28,7 +28,8 @@ impl PeerService {
             results.push(self.row(found.row).await);
         }
         self.seen.remember(&results);
-        let notes = merged.errors.iter().map(|(index, error)| IndexNote { index: index.short(), message: error.to_string() });
+        let notes =
+            merged.errors.iter().map(|(index, error)| IndexNote { index: index.short(), message: error.to_string() });
         Ok(SearchReport {
             total: merged.total,
             total_is: merged.total_is,
@@ -90,7 +91,9 @@ impl PeerService {
             [] => Err(ServiceError::new(ErrorKind::NotFound, format!("no file {digits}… was seen here"))
                 .hint("search first, or give the whole id")),
             [row] => Ok(row.clone()),
-            several => Err(ServiceError::new(ErrorKind::Ambiguous, format!("{} files begin with {digits}", several.len()))),
+            several => {
+                Err(ServiceError::new(ErrorKind::Ambiguous, format!("{} files begin with {digits}", several.len())))
+            }
         }
     }
 }

@@ -45,7 +45,13 @@ impl PeerService {
         }
     }
 
-    pub(super) async fn browse_peer(&self, peer: &str, folder: &str, cursor: Option<&str>, within: &Within) -> Answer<BrowsePage> {
+    pub(super) async fn browse_peer(
+        &self,
+        peer: &str,
+        folder: &str,
+        cursor: Option<&str>,
+        within: &Within,
+    ) -> Answer<BrowsePage> {
         let peer = peer_id(peer)?;
         let mut failure = ServiceError::new(ErrorKind::NotFound, format!("no index knows {}", peer.short()));
         for key in self.indexes.within(within).await? {
@@ -58,7 +64,14 @@ impl PeerService {
                     }
                     self.seen.remember(&files);
                     let name = index.profile(&peer).await.ok().and_then(|profile| profile.name);
-                    return Ok(BrowsePage { peer, name, folder: page.folder, folders: page.folders, files, next: page.next });
+                    return Ok(BrowsePage {
+                        peer,
+                        name,
+                        folder: page.folder,
+                        folders: page.folders,
+                        files,
+                        next: page.next,
+                    });
                 }
                 Err(error) => failure = index_error(&error),
             }

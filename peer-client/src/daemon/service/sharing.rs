@@ -33,7 +33,11 @@ impl PeerService {
 
     pub(super) async fn add_folder(&self, add: ShareAdd) -> Answer<ShareAdded> {
         let collection = add.collection.as_deref().unwrap_or(DEFAULT_COLLECTION);
-        let added = self.library.add_folder(&add.path, add.alias.as_deref(), collection).await.map_err(|error| refused(&error))?;
+        let added = self
+            .library
+            .add_folder(&add.path, add.alias.as_deref(), collection)
+            .await
+            .map_err(|error| refused(&error))?;
         // The scan begins by itself; its first step is to look through the folder.
         let mut progress = self.library.progress();
         let looked = progress.wait_for(|progress| {
@@ -44,7 +48,8 @@ impl PeerService {
         // Files are hashed only from now on: until then they are seen, and not yet counted as shared.
         let (seen, seen_bytes) = tokio::time::timeout(COUNTED_WITHIN, looked).await.unwrap_or_default();
         let folder = self.show_folders().await?.into_iter().find(|folder| folder.alias == added.alias);
-        let (files, bytes, left_out) = folder.map_or((0, 0, vec![]), |folder| (folder.files, folder.bytes, folder.left_out));
+        let (files, bytes, left_out) =
+            folder.map_or((0, 0, vec![]), |folder| (folder.files, folder.bytes, folder.left_out));
         let (files, bytes) = (files.max(seen), bytes.max(seen_bytes));
         let library::AddedFolder { alias, path, collection } = added;
         Ok(ShareAdded { folder: path, files, bytes, left_out, alias, collection })
@@ -102,7 +107,8 @@ impl PeerService {
                 path_kind: upload.path_kind,
             });
         }
-        let limit = self.uploads.limit().and_then(std::num::NonZeroU64::new).map_or(Rate::Unlimited, Rate::BytesPerSecond);
+        let limit =
+            self.uploads.limit().and_then(std::num::NonZeroU64::new).map_or(Rate::Unlimited, Rate::BytesPerSecond);
         UploadsShown { uploads, limit: limit.to_string() }
     }
 
@@ -174,7 +180,10 @@ impl Watcher {
         match trouble {
             Some((index, reason)) => Some(ServiceError::new(ErrorKind::IndexUnreachable, format!("{index}: {reason}"))),
             None if statuses.is_empty() => {
-                let error = ServiceError::new(ErrorKind::IndexUnreachable, "no index is joined, so nobody can find these files");
+                let error = ServiceError::new(
+                    ErrorKind::IndexUnreachable,
+                    "no index is joined, so nobody can find these files",
+                );
                 Some(error.hint("`choir join LINK`"))
             }
             None => None,

@@ -10,7 +10,8 @@ use crate::library::Watching;
 
 impl PeerService {
     pub(super) async fn show_status(&self) -> Answer<Status> {
-        let counts = self.library.counts().await.map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
+        let counts =
+            self.library.counts().await.map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
         let progress = self.library.progress().borrow().clone();
         let downloads = self.downloads.list();
         let unfinished = downloads.iter().filter(|status| !status.state.is_final());
@@ -64,9 +65,11 @@ impl PeerService {
             findings.push(match index.state {
                 IndexState::Online => good(&what, "online".to_owned()),
                 IndexState::Connecting => warning(&what, "connecting".to_owned(), "wait a moment and ask again"),
-                IndexState::Unreachable | IndexState::Refused => {
-                    bad(&what, index.reason.unwrap_or_else(|| "no answer".to_owned()), "check its address with its operator")
-                }
+                IndexState::Unreachable | IndexState::Refused => bad(
+                    &what,
+                    index.reason.unwrap_or_else(|| "no answer".to_owned()),
+                    "check its address with its operator",
+                ),
             });
             let Some(key) = index.key else { continue };
             findings.push(match self.indexes.observed(&key) {
@@ -86,22 +89,35 @@ impl PeerService {
             [] => good("shared folders", "all are there".to_owned()),
             missing => {
                 let names: Vec<String> = missing.iter().map(|folder| folder.path.display().to_string()).collect();
-                warning("shared folders", format!("not there: {}", names.join(", ")), "mount the disk, or `choir share rm` them")
+                warning(
+                    "shared folders",
+                    format!("not there: {}", names.join(", ")),
+                    "mount the disk, or `choir share rm` them",
+                )
             }
         });
         findings.push(match progress.watching {
             Watching::Notified => good("changes", "noticed at once".to_owned()),
-            Watching::Polling { reason, .. } => warning("changes", format!("looked for from time to time: {reason}"), "`choir share rescan` looks now"),
+            Watching::Polling { reason, .. } => {
+                warning("changes", format!("looked for from time to time: {reason}"), "`choir share rescan` looks now")
+            }
         });
         let folder = self.settings.downloads();
         findings.push(match std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder)) {
             Ok(_) => good("downloads folder", format!("{} can be written", folder.display())),
-            Err(error) => bad("downloads folder", format!("{}: {error}", folder.display()), "choose another with download_folder"),
+            Err(error) => {
+                bad("downloads folder", format!("{}: {error}", folder.display()), "choose another with download_folder")
+            }
         });
-        let stuck = self.downloads.list().into_iter().filter(|status| matches!(status.state, State::Waiting | State::Failed));
+        let stuck =
+            self.downloads.list().into_iter().filter(|status| matches!(status.state, State::Waiting | State::Failed));
         for status in stuck {
             let message = status.message.unwrap_or_else(|| "waits".to_owned());
-            findings.push(warning(&format!("download {}", status.name), message, "`choir downloads retry` asks again now"));
+            findings.push(warning(
+                &format!("download {}", status.name),
+                message,
+                "`choir downloads retry` asks again now",
+            ));
         }
         Ok(Doctor { findings })
     }
@@ -119,11 +135,14 @@ impl PeerService {
             findings.push(bad("ban", "you banned it".to_owned(), "`choir unban` it"));
         }
         findings.push(match self.reach.existing(known.peer).await {
-            Some(session) => good(
+            Some(session) => {
+                good("connection", format!("{}, {} ms", session.path_kind(), session.round_trip().as_millis()))
+            }
+            None => warning(
                 "connection",
-                format!("{}, {} ms", session.path_kind(), session.round_trip().as_millis()),
+                "none now; made when something is fetched".to_owned(),
+                "`choir get` something of it",
             ),
-            None => warning("connection", "none now; made when something is fetched".to_owned(), "`choir get` something of it"),
         });
         Ok(Doctor { findings })
     }

@@ -1,6 +1,6 @@
 //! One try at a file, from asking who has it to the last verified leaf.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +30,12 @@ const LOOK_FOR_MORE: Duration = Duration::from_secs(30);
 /// The start of a file: what a player wants first, and what a sharer serves without a slot.
 const START_LEAVES: u32 = 4;
 
+/// The faster of two is fast enough; more would only be thrown away.
+const STARTS_AT_ONCE: usize = 2;
+
+/// As the scheduler's patience with a source that says nothing.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Bounds of what a busy source may make us wait.
 const SHORTEST_REST: Duration = Duration::from_millis(200);
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -46,8 +52,8 @@ pub(super) struct Attempt<'a> {
     tasks: JoinSet<Happened>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
     transfer: Option<Transfer>,
-    /// Requests for the layer that are under way.
-    starting: usize,
+    /// Sources that were asked for the layer and have not answered.
+    starting: HashSet<SourceId>,
     slot: Option<OwnedSemaphorePermit>,
     waiting_for_slot: bool,
     /// No index answered; known sources are still tried.
@@ -87,7 +93,7 @@ impl<'a> Attempt<'a> {
             tasks: JoinSet::new(),
             news,
             transfer: None,
-            starting: 0,
+            starting: HashSet::new(),
             slot: None,
             waiting_for_slot: false,
             search_failed: None,
@@ -241,6 +247,10 @@ impl<'a> Attempt<'a> {
                 self.drop_source(source, Out::Refused(reason));
                 return Ok(());
             }
+            FetchEnd::Silent => {
+                self.drop_source(source, Out::Silent);
+                return Ok(());
+            }
             FetchEnd::Session(SessionError::Ended(Some(StreamCode::SlotEnded | StreamCode::TooSlow))) => {
                 self.rest(source, 0);
                 return Ok(());
@@ -296,11 +306,12 @@ impl<'a> Attempt<'a> {
             Happened::Connected(id, Err(NoSession::Failed(words))) => self.sources.failed(id, words, now),
             Happened::Stands(id, link, standing) => self.on_standing(id, link, standing, now),
             Happened::Started(source, started) => {
-                self.starting -= 1;
+                self.starting.remove(&source);
                 match started {
                     Ok(start) => self.on_start(source, start)?,
                     Err(end) => self.on_end(source, end, now)?,
                 }
+                self.start();
             }
             Happened::Slot(slot) => {
                 self.waiting_for_slot = false;
@@ -328,7 +339,7 @@ impl<'a> Attempt<'a> {
             return;
         };
         known.state = SourceState::Linked(Arc::clone(&link), standing);
-        self.start_from(id, &link);
+        self.start();
         self.offer_granted(now);
         let mut standings = link.standing();
         self.tasks.spawn(async move {
@@ -337,14 +348,25 @@ impl<'a> Attempt<'a> {
         });
     }
 
-    /// The layer and the first leaves are asked of two sources at once; they are served without a slot.
-    fn start_from(&mut self, id: SourceId, link: &Arc<Link>) {
-        if self.transfer.is_some() || self.starting >= 2 {
+    /// The layer and the first leaves are asked of two sources at once; they are served without a slot. One that does
+    /// not answer in time makes way for another.
+    fn start(&mut self) {
+        if self.transfer.is_some() {
             return;
         }
-        self.starting += 1;
-        let (session, file) = (link.session.clone(), self.job.request.file);
-        self.tasks.spawn(async move { Happened::Started(id, fetch::start(&session, file, START_LEAVES).await) });
+        let linked = self.sources.iter().filter_map(|(id, known)| match &known.state {
+            SourceState::Linked(link, _) => Some((id, link.session.clone())),
+            _ => None,
+        });
+        let ready: Vec<_> = linked.filter(|(id, _)| !self.starting.contains(id)).collect();
+        for (id, session) in ready.into_iter().take(STARTS_AT_ONCE.saturating_sub(self.starting.len())) {
+            self.starting.insert(id);
+            let file = self.job.request.file;
+            self.tasks.spawn(async move {
+                let start = tokio::time::timeout(START_PATIENCE, fetch::start(&session, file, START_LEAVES));
+                Happened::Started(id, start.await.unwrap_or(Err(FetchEnd::Silent)))
+            });
+        }
     }
 
     fn on_start(&mut self, source: SourceId, start: Start) -> Result<(), Setback> {
@@ -422,8 +444,7 @@ impl<'a> Attempt<'a> {
     fn on_rested(&mut self, id: SourceId, now: Instant) {
         let Some(Known { state: SourceState::Linked(link, standing), .. }) = self.sources.get_mut(id) else { return };
         *standing = *link.standing().borrow();
-        let link = Arc::clone(link);
-        self.start_from(id, &link);
+        self.start();
         self.offer_granted(now);
     }
 
@@ -468,7 +489,8 @@ impl<'a> Attempt<'a> {
                 None if sources.is_empty() => (State::Searching, None),
                 None => (State::Connecting, None),
             };
-            status.message = queued.filter(|_| !transferring).map(|ahead| format!("in the queue of its sources, {ahead} ahead"));
+            status.message =
+                queued.filter(|_| !transferring).map(|ahead| format!("in the queue of its sources, {ahead} ahead"));
             status.sources = sources;
         });
     }

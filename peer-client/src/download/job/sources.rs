@@ -100,7 +100,10 @@ impl Sources {
 
     /// When the next idle source is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.known.values().filter_map(|known| if let SourceState::Idle(at) = known.state { Some(at) } else { None }).min()
+        self.known
+            .values()
+            .filter_map(|known| if let SourceState::Idle(at) = known.state { Some(at) } else { None })
+            .min()
     }
 
     /// The source failed in a way that may pass: tried again later, a few times. A connection that is lost ends
@@ -143,7 +146,9 @@ impl Sources {
         for standing in standings {
             match standing {
                 Standing::Granted => return None,
-                Standing::Waiting { ahead, .. } => shortest = Some(shortest.map_or(ahead, |least: u32| least.min(ahead))),
+                Standing::Waiting { ahead, .. } => {
+                    shortest = Some(shortest.map_or(ahead, |least: u32| least.min(ahead)))
+                }
                 Standing::Refused(_) | Standing::Lost => {}
             }
         }
@@ -155,7 +160,8 @@ impl Sources {
         if self.known.values().all(|known| matches!(known.state, SourceState::Out(Out::Offline))) {
             return (Why::NoSources, "nobody online has it now; starts by itself when somebody does".to_owned());
         }
-        let said: Vec<String> = self.known.values().map(|known| format!("{}: {}", known.label(), known.note())).collect();
+        let said: Vec<String> =
+            self.known.values().map(|known| format!("{}: {}", known.label(), known.note())).collect();
         let all = |test: fn(&Out) -> bool| {
             self.known.values().all(|known| matches!(&known.state, SourceState::Out(out) if test(out)))
         };

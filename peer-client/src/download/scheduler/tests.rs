@@ -112,7 +112,8 @@ impl Simulation {
                 line.streams.push((id, range.first(), range.end(), self.now + line.behaviour.round_trip));
             }
             Action::Shorten { id, end } => {
-                for stream in self.lines.values_mut().flat_map(|line| &mut line.streams).filter(|stream| stream.0 == id) {
+                for stream in self.lines.values_mut().flat_map(|line| &mut line.streams).filter(|stream| stream.0 == id)
+                {
                     stream.2 = end;
                 }
             }
@@ -127,13 +128,15 @@ impl Simulation {
 
     /// When the next leaf arrives, and from whom.
     fn next_delivery(&self) -> Option<(Instant, SourceId)> {
-        let lines = self.lines.iter().filter(|(_, line)| line.behaviour.stalls_after.is_none_or(|limit| line.sent < limit));
-        lines.filter_map(|(id, line)| {
-            let (_, _, _, ready) = line.streams.first()?;
-            let leaf = Duration::from_secs_f64(f64::from(LEAF_BYTES) / line.behaviour.bytes_per_second);
-            Some((line.free_at.max(*ready) + leaf, *id))
-        })
-        .min()
+        let lines =
+            self.lines.iter().filter(|(_, line)| line.behaviour.stalls_after.is_none_or(|limit| line.sent < limit));
+        lines
+            .filter_map(|(id, line)| {
+                let (_, _, _, ready) = line.streams.first()?;
+                let leaf = Duration::from_secs_f64(f64::from(LEAF_BYTES) / line.behaviour.bytes_per_second);
+                Some((line.free_at.max(*ready) + leaf, *id))
+            })
+            .min()
     }
 
     fn deliver(&mut self, source: SourceId) {
@@ -231,9 +234,10 @@ fn without_a_source_that_has_the_rest_nothing_more_is_asked() {
 fn behaviours() -> impl Strategy<Value = Vec<Behaviour>> {
     let maybe = || prop::option::weighted(0.3, 0..4_000_000u64);
     let one = (10_000.0..20_000_000.0f64, 1..300u64, maybe(), maybe(), maybe(), prop::option::weighted(0.2, 2..9u32));
-    let faulty = one.prop_map(|(bytes_per_second, round_trip_ms, stalls_after, dies_after, lies_after, lacks_every)| {
-        Behaviour { stalls_after, dies_after, lies_after, lacks_every, ..honest(bytes_per_second, round_trip_ms) }
-    });
+    let faulty =
+        one.prop_map(|(bytes_per_second, round_trip_ms, stalls_after, dies_after, lies_after, lacks_every)| {
+            Behaviour { stalls_after, dies_after, lies_after, lacks_every, ..honest(bytes_per_second, round_trip_ms) }
+        });
     prop::collection::vec(faulty, 0..6)
 }
 

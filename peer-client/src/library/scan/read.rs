@@ -101,7 +101,7 @@ impl Scanner {
         match result {
             Ok(file) => {
                 // It stays pending until it is written.
-                self.note(Fact::Read(file));
+                self.note(Fact::Read(Box::new(file)));
                 return;
             }
             Err(NotRead::LeftOut(reason)) => {

@@ -16,7 +16,7 @@ use super::{paths_below, unix_s};
 #[derive(Debug)]
 pub(in super::super) enum Fact {
     /// A file was read.
-    Read(ReadFile),
+    Read(Box<ReadFile>),
     /// A file that had vanished is back as it was.
     Back {
         file: i64,
