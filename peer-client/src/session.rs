@@ -92,13 +92,23 @@ impl Session {
     }
 
     /// Ends the connection if the other side broke the protocol.
+    ///
+    /// A moment later: quinn-proto 0.11 holds a close back behind data that congestion control holds back, and once
+    /// closed it takes no acknowledgement that would free it, so that the other side would never learn the code.
     fn punish(&self, error: &SessionError) {
-        if let SessionError::Misbehaved(invalid) = error {
-            tracing::debug!(peer = %self.peer.short(), %invalid, "the peer broke the protocol");
-            self.close(invalid.close_code());
-        }
+        let SessionError::Misbehaved(invalid) = error else { return };
+        tracing::debug!(peer = %self.peer.short(), %invalid, "the peer broke the protocol");
+        let (session, code) = (self.clone(), invalid.close_code());
+        // Needs no owner: it ends by itself after a fraction of a second.
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL + 2 * session.round_trip()).await;
+            session.close(code);
+        });
     }
 }
+
+/// What is under way gets this long, and two round trips, to leave before the connection is closed.
+const FAREWELL: std::time::Duration = std::time::Duration::from_millis(125);
 
 /// Why a call over a session came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]

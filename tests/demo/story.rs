@@ -126,7 +126,7 @@ fn a_song_of_two(asker: &TestPeer) -> anyhow::Result<Value> {
         let rows: Vec<Value> = rows.into_iter().filter(of_two).collect();
         (!rows.is_empty()).then_some(rows)
     });
-    rows.iter().find(|row| has_accent(row)).or(rows.first()).cloned().context("a song that two share")
+    rows.iter().find(|row| has_accent(row)).or_else(|| rows.first()).cloned().context("a song that two share")
 }
 
 /// Types a command and shows what it prints, progress included.

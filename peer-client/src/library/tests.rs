@@ -100,7 +100,7 @@ impl World {
         mirror.names()
     }
 
-    fn bytes_hashed(&self) -> u64 {
+    fn bytes_read(&self) -> u64 {
         self.library().progress().borrow().bytes_hashed_in_all
     }
 
@@ -230,13 +230,13 @@ async fn what_did_not_change_is_never_read_again() {
     (0..20).for_each(|seed| world.write(&format!("A/B{}/{seed}.wav", seed % 3), &fixture::song(seed)));
     world.share().await;
     let before = world.published().await;
-    assert_eq!((before.len(), world.bytes_hashed() > 20 * 16_000), (20, true));
+    assert_eq!((before.len(), world.bytes_read() > 20 * 16_000), (20, true));
 
-    let hashed = world.bytes_hashed();
+    let hashed = world.bytes_read();
     world.rescan().await;
-    assert_eq!(world.bytes_hashed(), hashed);
+    assert_eq!(world.bytes_read(), hashed);
     world.restart().await;
-    assert_eq!((world.bytes_hashed(), world.published().await), (0, before.clone()));
+    assert_eq!((world.bytes_read(), world.published().await), (0, before.clone()));
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn what_was_moved_or_linked_or_was_away_is_recognised() {
     let world = World::new().await;
     (0..6).for_each(|seed| world.write(&format!("Anna/Old/0{seed} Song {seed}.wav"), &fixture::song(seed)));
     world.share().await;
-    let (hashed, ids) = (world.bytes_hashed(), world.library().find_by_prefix("").await.unwrap());
+    let (hashed, ids) = (world.bytes_read(), world.library().find_by_prefix("").await.unwrap());
 
     world.rename("Anna/Old", "Anna/New");
     world.rename("Anna/New/00 Song 0.wav", "Bert/Best/07 Renamed.wav");
@@ -267,7 +267,7 @@ async fn what_was_moved_or_linked_or_was_away_is_recognised() {
 
     assert_eq!(world.published().await.len(), 6);
     assert_eq!(world.library().find_by_prefix("").await.unwrap(), ids);
-    assert_eq!(world.bytes_hashed(), hashed);
+    assert_eq!(world.bytes_read(), hashed);
 }
 
 #[tokio::test]
@@ -325,12 +325,12 @@ async fn a_file_that_somebody_complains_of_is_read_again() {
     assert!(find("b.wav").await.is_none());
 
     // Complaints of a sound file cost one reading of it, not one each.
-    let (sound, hashed) = (find("a.wav").await.unwrap().id, world.bytes_hashed());
+    let (sound, hashed) = (find("a.wav").await.unwrap().id, world.bytes_read());
     for _ in 0..5 {
         world.library().recheck(&sound).await;
     }
     world.library().settled().await;
-    assert_eq!(world.bytes_hashed(), hashed + sound.length().bytes());
+    assert_eq!(world.bytes_read(), hashed + sound.length().bytes());
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn a_folder_that_is_not_there_is_absent_and_not_emptied() {
     let mut progress = world.library().progress();
     progress.wait_for(|progress| progress.missing_folders.is_empty()).await.unwrap();
     world.library().settled().await;
-    assert_eq!((world.published().await, world.bytes_hashed()), (names, 0));
+    assert_eq!((world.published().await, world.bytes_read()), (names, 0));
 }
 
 #[tokio::test]
@@ -485,7 +485,7 @@ async fn folders_kept_private_are_withdrawn_and_come_back() {
     world.write("b.wav", &fixture::song(2));
     world.share().await;
     assert_eq!(world.published().await.len(), 2);
-    let hashed = world.bytes_hashed();
+    let hashed = world.bytes_read();
     world.library().keep_private(vec![world.music.join("Choir")]).await;
     world.library().settled().await;
     assert_eq!(
@@ -494,7 +494,7 @@ async fn folders_kept_private_are_withdrawn_and_come_back() {
     );
     world.library().keep_private(vec![]).await;
     world.library().settled().await;
-    assert_eq!((world.published().await.len(), world.bytes_hashed()), (2, hashed));
+    assert_eq!((world.published().await.len(), world.bytes_read()), (2, hashed));
 }
 
 #[tokio::test]
@@ -533,7 +533,7 @@ async fn a_file_from_the_future_or_with_a_name_that_is_no_text_is_shared_like_an
     let _ = File::options().write(true).open(world.music.join("future.wav")).unwrap().set_modified(future);
     world.share().await;
     assert_eq!(world.published().await.len(), 2);
-    let hashed = world.bytes_hashed();
+    let hashed = world.bytes_read();
     world.rescan().await;
-    assert_eq!(world.bytes_hashed(), hashed);
+    assert_eq!(world.bytes_read(), hashed);
 }

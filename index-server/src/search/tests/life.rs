@@ -19,7 +19,7 @@ fn only_what_somebody_online_holds_is_shown() {
 fn what_is_taken_down_vanishes() {
     let mut catalogue = Catalogue::with([song("a", "one"), song("a", "two")]);
     let gone = IndexedFile { holders: 0, ..catalogue.files[0].clone() };
-    catalogue.apply(&[gone.clone()]);
+    catalogue.apply(std::slice::from_ref(&gone));
     assert_eq!(catalogue.find("a "), [2]);
     catalogue.apply(&[IndexedFile { holders: 2, ..gone }]);
     assert_eq!(catalogue.find("a "), [1, 2]);

@@ -22,7 +22,7 @@ fn many() -> Catalogue {
     let mut catalogue = Catalogue::empty();
     let of = |no: u32| {
         let claim = Claim {
-            bitrate_kbps: (no % 3 > 0).then_some(no % 320 + 1),
+            bitrate_kbps: (!no.is_multiple_of(3)).then_some(no % 320 + 1),
             ..song("Everyone", &format!("Song {}", no % 7))
         };
         file(no, claim, no * 7 % 40 + 1)
@@ -73,7 +73,7 @@ fn a_cursor_of_another_search_is_refused() {
     let cursor = catalogue.search(words("song")).next;
     let search = |params: SearchParams| catalogue.engine.search(&params.parse().unwrap(), &catalogue.online, None);
     assert!(search(SearchParams { cursor: cursor.clone(), limit: Some(3), ..words("song") }).is_ok());
-    for cursor in [cursor.clone(), Some("AAAA".to_owned()), Some("!".to_owned())] {
+    for cursor in [cursor, Some("AAAA".to_owned()), Some("!".to_owned())] {
         let error = search(SearchParams { cursor, ..words("everyone") });
         assert!(matches!(error, Err(SearchError::BadCursor)), "{error:?}");
     }
