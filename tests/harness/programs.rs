@@ -40,6 +40,12 @@ fn build() -> anyhow::Result<Programs> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--workspace", "--bins", "--quiet", "--message-format", "json"]);
     cargo.arg(if cfg!(debug_assertions) { "--tests" } else { "--release" });
+    // Cargo tells a program that it runs about its package, and some build scripts run again when that changes: ring's
+    // does, and half of the dependencies would be built twice.
+    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| told(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = cargo.output()?;
     anyhow::ensure!(output.status.success(), "cargo build ended with {}", output.status);
