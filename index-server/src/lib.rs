@@ -1,7 +1,7 @@
 //! Choir's index server: it knows who holds which songs, who is online, and introduces peers to each other.
 //! File bytes never pass through it.
 //!
-//! **Start and stop.** [`run`] builds the parts, owns every task and stops them in order. [`settings`] is what the
+//! **Start and stop.** [`run()`] builds the parts, owns every task and stops them in order. [`settings`] is what the
 //! operator decides; `data_dir` the folder it owns; `keys` its identity; `first_invite` and `join_link` how the first
 //! members come in; [`admin`] the operator's door; [`observe`] metrics and logs.
 //!

@@ -6,7 +6,7 @@
 //! One search goes this way:
 //!
 //! 1. [`plan`] turns the words into lists of files: whole words, completions of the last one.
-//! 2. [`sift`] finds the best matches by points. [`filter`] lets through what may be shown: what somebody online
+//! 2. [`mod@sift`] finds the best matches by points. [`filter`] lets through what may be shown: what somebody online
 //!    holds ([`Online`]), of the right format, length, size.
 //! 3. With fewer than [`ENOUGH`] matches a word may be misspelt: [`dictionary`] and [`typo`] find what was meant, and
 //!    the search runs once more with both.

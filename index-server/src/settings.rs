@@ -24,7 +24,7 @@ pub const DEFAULT_PORT: u16 = 8888;
 /// What an index is called until its operator names it.
 const DEFAULT_NAME: &str = "a Choir index";
 
-/// Everything that [`crate::run`] needs to know.
+/// Everything that [`crate::run()`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub data_dir: PathBuf,

@@ -3,10 +3,10 @@
 //! Index and query go through the same functions, so that nothing is findable by one spelling of a character and
 //! lost under another:
 //!
-//! - [`fold`] removes what keyboards and taggers disagree about: case, accents, compatibility forms.
+//! - [`fold()`] removes what keyboards and taggers disagree about: case, accents, compatibility forms.
 //! - [`tokens`] cuts folded text into words the way a reader says them. [`query_tokens`] is the same without
 //!   repetitions; [`index_tokens`] adds the other ways in which the text may be asked for, and is a superset.
-//! - [`skeleton`] is equal for names that look alike.
+//! - [`skeleton()`] is equal for names that look alike.
 //! - [`escape_controls`] is what every text of a stranger goes through before a terminal or a log shows it.
 
 mod fold;

@@ -5,10 +5,10 @@
 //!
 //! | stream | opened by | carries |
 //! |---|---|---|
-//! | unidirectional | either, once | [`Hello`](message::Hello) |
-//! | unidirectional | either | [`BadLeaf`](message::BadLeaf) |
-//! | bidirectional | downloader | [`Get`](message::Get) → [`Have`](message::Have), hashes, bytes; or [`No`](message::No) |
-//! | bidirectional | downloader | [`Enter`](message::Enter) → [`Place`](message::Place)… → [`Granted`](message::Granted), or [`No`](message::No) |
+//! | unidirectional | either, once | [`Hello`] |
+//! | unidirectional | either | [`BadLeaf`] |
+//! | bidirectional | downloader | [`Get`] → [`Have`], hashes, bytes; or [`No`] |
+//! | bidirectional | downloader | [`Enter`] → [`Place`]… → [`Granted`], or [`No`] |
 
 pub mod close;
 pub mod frame;

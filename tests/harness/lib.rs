@@ -1,6 +1,6 @@
 //! A small Choir network of real processes, for the scenarios, the benches and the demo.
 //!
-//! - [`programs`] builds the two programs once and says where they are.
+//! - [`mod@programs`] builds the two programs once and says where they are.
 //! - [`index`] runs `choir-index`, [`peer`] runs `choir` with a home of its own.
 //! - [`mischief`] has peers that break the rules, made from the real parts.
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.

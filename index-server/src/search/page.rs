@@ -1,6 +1,6 @@
 //! From the best matches to one page.
 //!
-//! - **By relevance** every match can be paged to: the best [`HEAD`](super::ranking::HEAD) in the order of their
+//! - **By relevance** every match can be paged to: the best [`HEAD`] in the order of their
 //!   ranks, the rest by points.
 //! - **Other orders, and groups,** cover the best [`WINDOW`] matches: sorting a million files by size would first have
 //!   to find them all, and who searches for a common word and sorts by size wants the size among good matches.

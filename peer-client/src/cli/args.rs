@@ -207,7 +207,7 @@ pub enum Id {
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct Daemon {
-    /// Where other peers reach this one (UDP) [default: [::]:6699]
+    /// Where other peers reach this one (UDP); by default port 6699 of every address
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// Where the web page and the local API are [default: 127.0.0.1:6688]

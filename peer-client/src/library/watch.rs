@@ -2,7 +2,7 @@
 //!
 //! The system tells of changes where it can ([`notify`]). Where it cannot, because a network file system never hears
 //! of what other machines do, or because the folders are more than the system is willing to watch, the folder is
-//! looked through again every so often, and [`Watching`] says so and why.
+//! looked through again every so often, and [`Watching`](super::Watching) says so and why.
 //!
 //! What happened to a file hardly matters here: an event names a directory that is worth another look.
 

@@ -3,7 +3,7 @@
 //! 1. **Slots are by peer, not by file**: a downloader with a slot fetches what it likes, in as many streams as it
 //!    likes. A key has at most one place; when it takes another, the new one inherits what the old one had, so that
 //!    a connection that died without a word holds nothing up.
-//! 2. **Networks take turns, then the peers within a network, the longest wait first** ([`line`]). Fifty keys from
+//! 2. **Networks take turns, then the peers within a network, the longest wait first** ([`mod@line`]). Fifty keys from
 //!    one rented server get one turn in each round, like the single peer of a home.
 //! 3. **Age belongs to the key** and outlives its place by [`AGE_KEPT`]: a reconnect while waiting costs nothing.
 //! 4. **A slot must be used** ([`slot`]): idle for [`SLOT_IDLE`] it ends; a reader that takes almost nothing, or one

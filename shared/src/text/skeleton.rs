@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Equal for display names that a reader may take for each other: `Bob`, `BOB` and `Воb` (with Cyrillic letters).
 ///
 /// The skeleton of UTS 39, section 4, closed under case. `i` joins `l`, because `I` is the upper case of the one
-/// and the image of the other. Names are to be unique by [`fold`](super::fold) *and* by skeleton: neither covers
+/// and the image of the other. Names are to be unique by [`fold`](super::fold()) *and* by skeleton: neither covers
 /// the other (Cyrillic `в` is the lower case of a letter that looks like `B`, but looks like no `b` itself).
 pub fn skeleton(name: &str) -> String {
     let mut shape = name.to_owned();

@@ -3,7 +3,7 @@
 //! - **A rotating disk has one reader**: two make its arm travel between them, and both get a tenth. Everything else
 //!   has as many readers as there are processors, because hashing keeps one busy.
 //! - **Virtual disks say that they rotate** because nobody told them otherwise; they are not believed.
-//! - **Some file systems make inode numbers up** at every mount; see [`Stamp`](super::super::Stamp).
+//! - **Some file systems make inode numbers up** at every mount; see [`super::super::Stamp`].
 //! - **Network file systems tell nobody of changes that other machines make**, so they must be polled.
 
 use std::fs::{self, File, Metadata};
