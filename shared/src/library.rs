@@ -4,7 +4,10 @@
 //! order and can be taken back, so both sides keep it up to date in a few nanoseconds a change, and one comparison
 //! tells whether an index still knows a library of a hundred thousand songs exactly.
 //!
-//! The **head** is the digest signed by the peer's own key. It names no index: a portable proof of what was shared.
+//! It compares two honest sides and commits to nothing: whoever may choose many holdings finds two libraries with one
+//! sum (the generalised birthday problem).
+//!
+//! The **head** is the digest signed by the peer's own key. It names no index.
 
 use serde::{Deserialize, Serialize};
 
