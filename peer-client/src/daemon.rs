@@ -20,13 +20,15 @@ mod seen;
 mod service;
 mod shelf;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use choir_shared::control::MAX_FETCHING;
+use choir_shared::wire::message::SERVES_PARTS;
 use choir_shared::wire::{Hello, MINOR};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -39,7 +41,7 @@ use self::indexes::Indexes;
 use self::limits::Limits;
 use self::seen::Seen;
 use self::service::PeerService;
-use self::shelf::{LibraryShelf, PublishedShelf};
+use self::shelf::{PeerShelf, PublishedShelf};
 use crate::api::door::DoorFile;
 use crate::api::{self, Answer, ApiClient, ErrorKind, ServiceError, Token};
 use crate::config::{Home, Settings, ShareDownloads};
@@ -48,6 +50,7 @@ use crate::database::{Database, Opened};
 use crate::download::job::Workshop;
 use crate::download::links::Links;
 use crate::download::list::Downloads;
+use crate::download::parts::Parts;
 use crate::identity::Identity;
 use crate::index_client::{IndexClient, IndexEvent, Memberships, Told};
 use crate::library::{Library, LibraryOptions};
@@ -176,7 +179,8 @@ impl Daemon {
         let (sessions, new_sessions) = mpsc::channel(NEW_SESSIONS);
         let reach = {
             let (client, bans) = (client.clone(), Arc::clone(&bans));
-            Reach::new(endpoint.clone(), move || hello(&client), move |peer| bans.contains(peer), sessions)
+            let features = if settings.share_partial.value.is_on() { SERVES_PARTS } else { 0 };
+            Reach::new(endpoint.clone(), move || hello(&client, features), move |peer| bans.contains(peer), sessions)
         };
         tasks.spawn(reach.clone().accept_until(stop_tasks.clone()));
 
@@ -188,21 +192,28 @@ impl Daemon {
             limit: upload_limit.bytes_per_second(),
             rules: Rules::default(),
         };
-        let shelf = Arc::new(LibraryShelf(library.clone()));
+        let finder = Arc::new(IndexFinder::new(client.clone(), indexes.clone(), reach.clone(), Arc::clone(&bans)));
+        let parts = Parts::default();
+        let shelf = Arc::new(PeerShelf { library: library.clone(), parts: parts.clone(), finder: Arc::clone(&finder) });
         let uploads = Uploads::new(shelf, upload_options, stop_tasks.clone(), &tasks);
         tasks.spawn(keep_rules(
             uploads.clone(),
             library.clone(),
             indexes.clone(),
             Arc::clone(&bans),
+            settings.share_partial.value.is_on().then(|| parts.clone()),
             stop_tasks.clone(),
         ));
         tasks.spawn(serve_sessions(uploads.clone(), new_sessions, tasks.clone(), stop_tasks.clone()));
 
-        let finder = Arc::new(IndexFinder::new(client.clone(), indexes.clone(), reach.clone(), Arc::clone(&bans)));
+        if settings.share_partial.value.is_on() {
+            tasks.spawn(announce_parts(parts.clone(), client.clone(), stop_tasks.clone()));
+        }
         let workshop = Workshop {
+            me: endpoint.secret().peer_id(),
             links: Links::new(Arc::clone(&finder) as _),
             finder,
+            parts,
             attempts: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
             transfers: Arc::new(Semaphore::new(settings.downloads_at_once.value.value() as usize)),
         };
@@ -324,10 +335,10 @@ async fn listen_for_api(settings: &Settings, ports: Ports) -> Answer<TcpListener
     listener.map_err(|error| failed(format!("the local API cannot listen on {address}: {error}")))
 }
 
-fn hello(client: &IndexClient) -> Hello {
+fn hello(client: &IndexClient, features: u32) -> Hello {
     Hello {
         minor: MINOR,
-        features: 0,
+        features,
         agent: concat!("choir ", env!("CARGO_PKG_VERSION")).to_owned(),
         tickets: client.tickets().into_iter().take(choir_shared::wire::message::MAX_TICKETS).collect(),
     }
@@ -346,10 +357,29 @@ async fn serve_sessions(
     }
 }
 
+/// Tells the indexes of which unfinished downloads there are parts to be had.
+async fn announce_parts(parts: Parts, client: IndexClient, cancel: CancellationToken) {
+    let mut changes = parts.watch();
+    while let Some(Ok(())) = cancel.run_until_cancelled(changes.changed()).await {
+        let mut files = parts.files();
+        files.sort();
+        files.truncate(MAX_FETCHING);
+        client.fetching(files);
+    }
+}
+
 /// Keeps uploads told who may have what.
-async fn keep_rules(uploads: Uploads, library: Library, indexes: Indexes, bans: Arc<Bans>, cancel: CancellationToken) {
+async fn keep_rules(
+    uploads: Uploads,
+    library: Library,
+    indexes: Indexes,
+    bans: Arc<Bans>,
+    parts: Option<Parts>,
+    cancel: CancellationToken,
+) {
     let mut tick = tokio::time::interval(RULES_EVERY);
     let mut changed = library.changed();
+    let mut part_opened = parts.as_ref().map(Parts::watch);
     let mut last = None;
     loop {
         tokio::select! {
@@ -357,17 +387,18 @@ async fn keep_rules(uploads: Uploads, library: Library, indexes: Indexes, bans: 
             _ = tick.tick() => {}
             // At once: a file that is published before it may be fetched would be refused to the first who asks.
             Ok(()) = changed.changed() => {}
+            Some(Ok(())) = async { Some(part_opened.as_mut()?.changed().await) } => {}
         }
         let Ok(collections) = library.collections().await else { continue };
         let audiences: BTreeMap<String, Audience> = collections
             .into_iter()
             .map(|state| (state.collection.clone(), indexes.audience(&state.collection)))
             .collect();
-        let banned: HashSet<_> = bans.all();
-        let now = (audiences, banned);
-        if last.as_ref() != Some(&now) {
-            uploads.set_rules(Rules { audiences: now.0.clone(), banned: now.1.clone() });
-            last = Some(now);
+        let parts = parts.is_some().then(|| indexes.everyone());
+        let rules = Rules { audiences, banned: bans.all(), parts };
+        if last.as_ref() != Some(&rules) {
+            uploads.set_rules(rules.clone());
+            last = Some(rules);
         }
     }
 }

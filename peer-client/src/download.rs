@@ -4,6 +4,7 @@
 //! - [`job`]: one file's life. It finds sources, connects, lets the scheduler decide, and finishes the file.
 //! - [`scheduler`]: pure: which leaves are asked of whom, and when.
 //! - [`fetch`]: one request on one stream: reads, verifies, writes.
+//! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
 //! - [`status`]: what is told to people and scripts.
 //!
@@ -13,6 +14,7 @@ pub mod fetch;
 pub mod job;
 pub mod links;
 pub mod list;
+pub mod parts;
 pub mod scheduler;
 pub mod status;
 
@@ -56,6 +58,8 @@ pub enum NoSession {
 pub struct FoundSource {
     pub peer: PeerId,
     pub name: Option<String>,
+    /// `false` for one that is still fetching the file itself.
+    pub complete: bool,
 }
 
 /// No index could be asked; what it was is in words.

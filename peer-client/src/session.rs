@@ -68,6 +68,23 @@ impl Session {
         self.connection.close(code.code().into(), b"");
     }
 
+    /// Waits for an answer, but not for ever. If in all that time not even an acknowledgement came, the other side is
+    /// gone without a word, and the connection is closed: QUIC itself would wait for 30 s, and whoever else uses this
+    /// connection as well.
+    pub async fn within<T>(&self, patience: std::time::Duration, answer: impl Future<Output = T>) -> Option<T> {
+        let heard = self.datagrams_heard();
+        let answer = tokio::time::timeout(patience, answer).await.ok();
+        if answer.is_none() && self.datagrams_heard() == heard {
+            tracing::debug!(peer = %self.peer.short(), "the peer is gone");
+            self.close(CloseCode::Done);
+        }
+        answer
+    }
+
+    fn datagrams_heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     pub fn round_trip(&self) -> std::time::Duration {
         self.connection.rtt()
     }

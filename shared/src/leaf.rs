@@ -181,9 +181,7 @@ impl LeafSet {
 
     pub fn full(length: FileLength) -> Self {
         let mut set = Self::empty(length);
-        for leaf in length.whole().leaves() {
-            set.insert(leaf);
-        }
+        set.insert_range(length.whole());
         set
     }
 
@@ -218,6 +216,23 @@ impl LeafSet {
 
     pub fn contains_range(&self, range: LeafRange) -> bool {
         range.leaves().all(|leaf| self.contains(leaf))
+    }
+
+    /// Keeps only the leaves that are in `other`, a set of the same file.
+    pub fn intersect(&mut self, other: &Self) {
+        self.combine(other, |mine, theirs| mine & theirs);
+    }
+
+    /// Takes out the leaves that are in `other`, a set of the same file.
+    pub fn subtract(&mut self, other: &Self) {
+        self.combine(other, |mine, theirs| mine & !theirs);
+    }
+
+    fn combine(&mut self, other: &Self, word: impl Fn(u64, u64) -> u64) {
+        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
+            *mine = word(*mine, *theirs);
+        }
+        self.count = self.words.iter().map(|word| word.count_ones()).sum();
     }
 
     pub const fn count(&self) -> u32 {
@@ -357,6 +372,25 @@ mod tests {
             prop_assert_eq!(set.runs(Presence::Present).map(|run| file.range_len(run)).sum::<u64>(), set.bytes());
             set.runs(Presence::Missing).for_each(|run| rebuilt.insert_range(run));
             prop_assert!(rebuilt.is_full());
+        }
+
+        #[test]
+        fn sets_combine_leaf_by_leaf(bytes in 1..3_000_000u64, picks: Vec<(u32, bool, bool)>) {
+            let file = length(bytes);
+            let (mut left, mut right) = (LeafSet::empty(file), LeafSet::empty(file));
+            for (pick, in_left, in_right) in picks {
+                let leaf = file.leaf(pick % file.leaf_count()).unwrap();
+                if in_left { left.insert(leaf); }
+                if in_right { right.insert(leaf); }
+            }
+            let (mut both, mut only_left) = (left.clone(), left.clone());
+            both.intersect(&right);
+            only_left.subtract(&right);
+            for leaf in file.whole().leaves() {
+                prop_assert_eq!(both.contains(leaf), left.contains(leaf) && right.contains(leaf));
+                prop_assert_eq!(only_left.contains(leaf), left.contains(leaf) && !right.contains(leaf));
+            }
+            prop_assert_eq!(both.count() + only_left.count(), left.count());
         }
 
         #[test]

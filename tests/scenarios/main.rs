@@ -12,3 +12,4 @@ mod library;
 mod main_job;
 mod one_home;
 mod resume;
+mod swarm;

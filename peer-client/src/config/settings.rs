@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::home::Home;
 use super::resolve::{Problems, Resolver, Setting, SettingRow, Source};
-use super::value::{Count, Folder, Optional, ShareDownloads, UploadRate};
+use super::value::{Count, Folder, Optional, ShareDownloads, Switch, UploadRate};
 
 /// Expands to [`Settings`], its keys, and the two functions that go through all of them: one page to read, no list
 /// to keep in step. `config show` prints the comments.
@@ -55,6 +55,8 @@ settings! {
     download_folder: Optional<Folder> = "";
     /// Whether finished downloads are shared on: ask, yes or no. People decide what they publish, so: ask.
     share_downloads: ShareDownloads = "ask";
+    /// Whether others may fetch what is already here of unfinished downloads: popular files spread faster.
+    share_partial: Switch = "yes";
     /// How many peers are served at the same moment. More would each get too little of a home's line.
     upload_slots: Count<1, 256> = "8";
     /// How fast others may fetch, all together: unlimited or bytes per second.

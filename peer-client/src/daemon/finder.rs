@@ -13,8 +13,9 @@ use crate::connectivity::{Reach, Route};
 use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::index_client::IndexClient;
 use crate::session::Session;
+use crate::upload::admit::Audience;
 
-/// Peers whose introducing index is remembered; a search for sources tells it again.
+/// Peers and files whose indexes are remembered; a search for sources tells them again.
 const MAX_REMEMBERED: usize = 10_000;
 
 pub(super) struct IndexFinder {
@@ -24,11 +25,19 @@ pub(super) struct IndexFinder {
     bans: Arc<Bans>,
     /// Which indexes know a peer.
     known_by: Mutex<HashMap<PeerId, Vec<IndexKey>>>,
+    /// Which indexes listed sources of a file.
+    listed_by: Mutex<HashMap<FileId, Vec<IndexKey>>>,
 }
 
 impl IndexFinder {
     pub(super) fn new(client: IndexClient, indexes: Indexes, reach: Reach, bans: Arc<Bans>) -> Self {
-        Self { client, indexes, reach, bans, known_by: Mutex::default() }
+        Self { client, indexes, reach, bans, known_by: Mutex::default(), listed_by: Mutex::default() }
+    }
+
+    /// For whom parts of a file are: for those who use the indexes that listed it.
+    pub(super) fn audience(&self, file: FileId) -> Audience {
+        let listed_by = self.listed_by.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned();
+        self.indexes.audience_of(&listed_by.unwrap_or_default())
     }
 
     async fn find(&self, file: FileId) -> Result<Vec<FoundSource>, IndexUnreachable> {
@@ -38,6 +47,7 @@ impl IndexFinder {
             Err(error) if error.code() == Some(ErrorCode::NotFound) => Vec::new(),
             found => found.map_err(|error| IndexUnreachable(error.to_string()))?,
         };
+        self.note_listed(file, found.iter().map(|(index, _)| *index));
         let me = self.reach.endpoint().secret().peer_id();
         let mut known_by = self.known_by.lock().unwrap_or_else(PoisonError::into_inner);
         if known_by.len() > MAX_REMEMBERED {
@@ -50,12 +60,26 @@ impl IndexFinder {
                 indexes.push(index);
             }
             if !sources.iter().any(|(_, known)| known.peer == source.peer) {
-                sources.push((source.reach == Reachable::Direct, FoundSource { peer: source.peer, name: source.name }));
+                let found = FoundSource { peer: source.peer, name: source.name, complete: source.complete };
+                sources.push((source.reach == Reachable::Direct, found));
             }
         }
         // Those with a proved address first: only so many are tried at once.
         sources.sort_by_key(|(direct, _)| !direct);
         Ok(sources.into_iter().map(|(_, source)| source).collect())
+    }
+
+    fn note_listed(&self, file: FileId, indexes: impl Iterator<Item = IndexKey>) {
+        let mut listed_by = self.listed_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed_by.len() > MAX_REMEMBERED {
+            listed_by.clear();
+        }
+        let known = listed_by.entry(file).or_default();
+        indexes.for_each(|index| {
+            if !known.contains(&index) {
+                known.push(index);
+            }
+        });
     }
 
     async fn reach(&self, peer: PeerId, file: FileId) -> Result<Session, NoSession> {

@@ -270,23 +270,33 @@ impl Indexes {
         observed.get(index).and_then(|seen| *seen.borrow())
     }
 
-    /// For whom a collection is: for anyone if an open index was given it, else for the members of those that were.
-    /// Guests are given the default collection.
+    /// For whom a collection is: for those who use the indexes that were given it. Guests are given the default
+    /// collection.
     pub(super) fn audience(&self, collection: &str) -> Audience {
         let memberships = self.memberships().clone();
-        let mut members_of = Vec::new();
-        for index in self.0.client.indexes() {
-            let joined = memberships.all().into_iter().find(|membership| membership.key == index.key());
-            let given = joined
-                .map_or(collection == DEFAULT_COLLECTION, |one| one.collections.iter().any(|name| name == collection));
-            match index.known_info().map(|info| info.access) {
-                _ if !given => {}
-                Some(Access::Open) => return Audience::Anyone,
-                // An index that was not reached yet is taken for a private one.
-                Some(Access::Invite | Access::Closed) | None => members_of.push(index.key()),
-            }
+        let is_given = |key: &IndexKey| {
+            let joined = memberships.all().into_iter().find(|membership| membership.key == *key);
+            joined.map_or(collection == DEFAULT_COLLECTION, |one| one.collections.iter().any(|name| name == collection))
+        };
+        let keys: Vec<_> = self.0.client.indexes().iter().map(|index| index.key()).filter(is_given).collect();
+        self.audience_of(&keys)
+    }
+
+    /// Those who use any of these indexes: anyone if one of them is open, else their members.
+    pub(super) fn audience_of(&self, keys: &[IndexKey]) -> Audience {
+        let access = |key: &IndexKey| self.0.client.index(key)?.known_info().map(|info| info.access);
+        // An index that was not reached yet is taken for a private one.
+        if keys.iter().any(|key| access(key) == Some(Access::Open)) {
+            Audience::Anyone
+        } else {
+            Audience::MembersOf(keys.to_vec())
         }
-        Audience::MembersOf(members_of)
+    }
+
+    /// Those who use any of the indexes of this peer.
+    pub(super) fn everyone(&self) -> Audience {
+        let keys: Vec<_> = self.0.client.indexes().iter().map(|index| index.key()).collect();
+        self.audience_of(&keys)
     }
 
     async fn discover(&self, target: &Target) -> Answer<(IndexHttp, Arc<choir_shared::index_api::Info>)> {

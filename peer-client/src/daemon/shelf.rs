@@ -1,4 +1,4 @@
-//! The library, as those see it who publish it and those who send it.
+//! What this peer has, as those see it who publish it and those who send it.
 
 use std::sync::Arc;
 
@@ -6,38 +6,61 @@ use choir_shared::{Digest, FileId};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::finder::IndexFinder;
+use crate::download::parts::Parts;
 use crate::index_client::{ChangesPage, CollectionSummary, LibraryError, PublishedLibrary};
 use crate::library::{Changed, ChangesError, Library};
-use crate::upload::shelf::{CheckedFile, Shelf, ShelvedFile, Unreadable};
+use crate::upload::shelf::{CheckedFile, Contents, Shelf, ShelvedFile, Unreadable, Visibility};
 
-/// What others may fetch.
-pub(super) struct LibraryShelf(pub(super) Library);
+/// What others may fetch: the library, and parts of what is still being fetched.
+pub(super) struct PeerShelf {
+    pub(super) library: Library,
+    pub(super) parts: Parts,
+    /// Knows which indexes listed a file.
+    pub(super) finder: Arc<IndexFinder>,
+}
 
-impl Shelf for LibraryShelf {
+impl PeerShelf {
+    async fn in_library(&self, file: FileId) -> Option<ShelvedFile> {
+        let found = self.library.find(&file).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the library cannot be read");
+            None
+        })?;
+        let visibility = Visibility::Collections(found.collections.clone());
+        let open = move || {
+            let opened = found.open_checked().map_err(unreadable)?;
+            let stamp = found.stamp;
+            CheckedFile::new(opened, move |now| stamp.still_holds(&crate::library::Stamp::of(now)))
+        };
+        Some(ShelvedFile::new(visibility, Contents::Whole, open))
+    }
+
+    fn among_parts(&self, file: FileId) -> Option<ShelvedFile> {
+        let open = self.parts.find(&file)?;
+        let visibility = Visibility::Audience(self.finder.audience(file));
+        let contents = Contents::Part { held: open.held(), layer: Arc::clone(&open.layer) };
+        // What is held was verified and is only ever added to.
+        let open = move || CheckedFile::new(open.part.reader()?, |_| true);
+        Some(ShelvedFile::new(visibility, contents, open))
+    }
+}
+
+impl Shelf for PeerShelf {
     fn find(&self, file: FileId) -> BoxFuture<'_, Option<ShelvedFile>> {
         Box::pin(async move {
-            let found = self.0.find(&file).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "the library cannot be read");
-                None
-            })?;
-            let open = {
-                let found = found.clone();
-                move || {
-                    let opened = found.open_checked().map_err(unreadable)?;
-                    let stamp = found.stamp;
-                    CheckedFile::new(opened, move |now| stamp.still_holds(&crate::library::Stamp::of(now)))
-                }
-            };
-            Some(ShelvedFile::new(found.collections, open))
+            match self.in_library(file).await {
+                Some(found) => Some(found),
+                None => self.among_parts(file),
+            }
         })
     }
 
     fn leaves(&self, file: FileId) -> BoxFuture<'_, Option<Arc<[Digest]>>> {
-        Box::pin(async move { self.0.leaves(&file).await.ok().flatten() })
+        Box::pin(async move { self.library.leaves(&file).await.ok().flatten() })
     }
 
     fn recheck(&self, file: FileId) {
-        let library = self.0.clone();
+        let library = self.library.clone();
         // Ends as soon as the scanner has taken note.
         tokio::spawn(async move { library.recheck(&file).await });
     }

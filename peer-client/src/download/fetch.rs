@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use choir_shared::leaf::{LEAF_BYTES, LeafRange, LeafSet};
 use choir_shared::merkle::{LeafHashMismatch, TreeLayer, verify_leaves};
 use choir_shared::wire::{Get, Reason};
-use choir_shared::{Digest, FileId};
+use choir_shared::{Digest, FileId, PeerId};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::scheduler::{RequestId, SourceId};
@@ -40,8 +40,34 @@ pub struct Target {
 /// What a fetch tells its job.
 #[derive(Debug)]
 pub enum News {
-    Verified { id: RequestId, source: SourceId, leaves: LeafRange },
-    Ended { id: RequestId, source: SourceId, end: FetchEnd },
+    Verified {
+        id: RequestId,
+        source: SourceId,
+        leaves: LeafRange,
+    },
+    /// A source that has not all of the file, or knows others, said so.
+    Stock {
+        source: SourceId,
+        stock: Stock,
+    },
+    Ended {
+        id: RequestId,
+        source: SourceId,
+        end: FetchEnd,
+    },
+}
+
+/// What a source has of the file, and who else has some.
+#[derive(Debug)]
+pub struct Stock {
+    pub has: LeafSet,
+    pub more_sources: Vec<PeerId>,
+}
+
+impl Stock {
+    fn of(delivery: &mut Delivery) -> Self {
+        Self { has: delivery.leaves.clone(), more_sources: std::mem::take(&mut delivery.more_sources) }
+    }
 }
 
 /// Why a fetch is over.
@@ -49,6 +75,9 @@ pub enum News {
 pub enum FetchEnd {
     #[error("done")]
     Complete,
+    /// The source has not all of what it was asked for.
+    #[error("lacks some of it")]
+    Lacks,
     /// The sharer serves nothing of it now, or ever.
     #[error("{reason}")]
     No { reason: Reason, retry_after_ms: u32 },
@@ -108,6 +137,14 @@ impl Fetch {
             priority: 0,
         };
         let mut delivery = deliver(self.session.get(&get).await?)?;
+        let lacks = !delivery.leaves.contains_range(self.range);
+        if !delivery.leaves.is_full() || !delivery.more_sources.is_empty() {
+            let stock = Stock::of(&mut delivery);
+            let _ = target.news.send(News::Stock { source: self.source, stock }).await;
+        }
+        if lacks {
+            return Err(FetchEnd::Lacks);
+        }
         let hashes = leaf_hashes(&mut delivery, &target.layer, self.range).await?;
         let mut batches = Batches::new(file, self.range);
         while let Some(batch) = batches.next_before(self.end.load(Ordering::Relaxed)) {
@@ -130,11 +167,9 @@ impl Fetch {
 /// What the first request of a download brings.
 pub struct Start {
     pub layer: TreeLayer,
-    /// What the source has.
-    pub has: LeafSet,
-    pub range: LeafRange,
-    /// The verified bytes of `range`.
-    pub data: Vec<u8>,
+    pub stock: Stock,
+    /// The first leaves, and their verified bytes, if the source has them.
+    pub first: Option<(LeafRange, Vec<u8>)>,
 }
 
 /// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed.
@@ -146,6 +181,10 @@ pub async fn start(session: &Session, file: FileId, leaves: u32) -> Result<Start
     let mut delivery = deliver(session.get(&get).await?)?;
     let nodes = delivery.read_layer(file).await?;
     let layer = TreeLayer::verify(file, nodes).map_err(|_not_the_files| FetchEnd::BadData { leaf: 0 })?;
+    let stock = Stock::of(&mut delivery);
+    if !stock.has.contains_range(range) {
+        return Ok(Start { layer, stock, first: None });
+    }
     let hashes = leaf_hashes(&mut delivery, &layer, range).await?;
     let mut batches = Batches::new(file, range);
     let mut data = Vec::with_capacity(length.range_len(range) as usize);
@@ -155,7 +194,13 @@ pub async fn start(session: &Session, file: FileId, leaves: u32) -> Result<Start
         data.extend_from_slice(&bytes);
     }
     batches.expect_end(&mut delivery).await?;
-    Ok(Start { layer, has: delivery.leaves, range, data })
+    Ok(Start { layer, stock, first: Some((range, data)) })
+}
+
+/// Asks what a source has, and for nothing of it.
+pub async fn look(session: &Session, file: FileId) -> Result<Stock, FetchEnd> {
+    let get = Get { file, first_leaf: 0, leaf_count: 0, want_layer: false, priority: u8::MAX };
+    Ok(Stock::of(&mut *deliver(session.get(&get).await?)?))
 }
 
 fn deliver(answer: Answer) -> Result<Box<Delivery>, FetchEnd> {

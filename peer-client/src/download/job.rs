@@ -8,16 +8,18 @@
 
 mod attempt;
 mod sources;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use choir_shared::SafeName;
+use choir_shared::{PeerId, SafeName};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::Finder;
 use super::links::Links;
+use super::parts::{Offer, Parts};
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
 use crate::store::{Part, StoreError};
 use attempt::Attempt;
@@ -33,8 +35,11 @@ const DISK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What all jobs share.
 pub struct Workshop {
+    pub me: PeerId,
     pub finder: Arc<dyn Finder>,
     pub links: Links,
+    /// What others may fetch of files that are still being fetched.
+    pub parts: Parts,
     /// Files that look for sources or wait in queues at once.
     pub attempts: Arc<Semaphore>,
     /// Files that are transferred at once: few, so that each is soon whole.
@@ -69,8 +74,10 @@ pub struct Job {
 impl Job {
     pub async fn run(self) -> Outcome {
         let started = Instant::now();
+        // What is here is to be had while this download waits.
+        let mut offer = None;
         loop {
-            let (why, message, pause) = match self.attempt().await {
+            let (why, message, pause) = match self.attempt(&mut offer).await {
                 Ok(path) => return self.done(path, started),
                 Err(Setback::Disk(StoreError::DiskFull)) => {
                     (Why::DiskFull, "the disk is full; goes on when there is room".to_owned(), DISK_AGAIN)
@@ -92,7 +99,7 @@ impl Job {
         }
     }
 
-    async fn attempt(&self) -> Result<PathBuf, Setback> {
+    async fn attempt(&self, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
         // Closed never: the semaphore lives as long as the workshop.
         let _permit = self.workshop.attempts.acquire().await.ok();
         self.tell(|status| {
@@ -102,7 +109,9 @@ impl Job {
         });
         let (part, resumed) = self.open().await?;
         let part = Arc::new(part);
-        Attempt::new(self, Arc::clone(&part), resumed).run().await?;
+        let (fetched, offered) = Attempt::new(self, Arc::clone(&part), resumed).run().await;
+        *offer = offered;
+        fetched?;
 
         self.tell(|status| status.state = State::Verifying);
         let name = SafeName::sanitise(&self.request.name, &self.request.file.short());

@@ -19,6 +19,9 @@ use crate::session::{Session, SessionError};
 /// Before a place is asked for again after it was refused or lost while the connection lives.
 const ENTER_AGAIN: Duration = Duration::from_secs(2);
 
+/// A sharer says at once where one stands; its line may lose a packet or two.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Where one stands with a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -114,8 +117,9 @@ async fn wait_in_queue(session: &Session, file: FileId, standing: &watch::Sender
         Ok(place) => place,
         Err(_lost) => return Ok(()),
     };
+    let Some(mut told) = session.within(ANSWER_WITHIN, place.next()).await else { return Ok(()) };
     loop {
-        let news = match place.next().await {
+        let news = match told {
             Ok(news) => news,
             Err(SessionError::Lost(_) | SessionError::Ended(_) | SessionError::Misbehaved(_)) => return Ok(()),
         };
@@ -126,5 +130,6 @@ async fn wait_in_queue(session: &Session, file: FileId, standing: &watch::Sender
             QueueNews::No(no) => return Err(Refusal(no.reason)),
         };
         let _ = standing.send(now);
+        told = place.next().await;
     }
 }

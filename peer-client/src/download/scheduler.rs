@@ -7,6 +7,9 @@
 //!    from one source; its leaves arrive in order.
 //! 2. **Each source works on a region of its own,** from the start of the largest free gap, or from inside it if
 //!    another source is already moving into it. Disk writes and the sender's reads stay sequential.
+//!    **In a swarm,** where some sources are still fetching the file themselves, regions begin anywhere, and whoever
+//!    has the whole file is asked for what none of the others has. So downloaders get different leaves from the few
+//!    who have all of them, and the rest from each other (BitTorrent's "rarest first").
 //! 3. **A request is about [`REQUEST_TIME`] of a source's rate,** so that a slow source is never owed much, and two
 //!    or more are under way at once, so that the line is never idle between them.
 //! 4. **The first leaves are asked of the two best sources at once.** What a listener waits for first comes at the
@@ -25,12 +28,13 @@
 mod gaps;
 mod source;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafIndex, LeafRange, LeafSet, Presence};
 
-use gaps::Region;
+use gaps::{Lot, Region};
 use source::Source;
 pub use source::SourceId;
 
@@ -99,16 +103,16 @@ pub struct Scheduler {
     sources: BTreeMap<SourceId, Source>,
     requests: BTreeMap<RequestId, Request>,
     next_request: u64,
+    lot: Lot,
 }
 
 impl Scheduler {
-    /// `held` is what an earlier run left; `leaves_per_node` is the tree layer's.
-    pub fn new(held: LeafSet, leaves_per_node: u32) -> Self {
+    /// `held` is what an earlier run left; `leaves_per_node` is the tree layer's. `seed` decides where regions begin
+    /// in a swarm, and should be another one for each downloader.
+    pub fn new(held: LeafSet, leaves_per_node: u32, seed: u64) -> Self {
         let length = held.length();
         let mut free = LeafSet::full(length);
-        for leaf in length.whole().leaves().filter(|leaf| held.contains(*leaf)) {
-            free.remove(leaf);
-        }
+        free.subtract(&held);
         Self {
             length,
             alignment: leaves_per_node,
@@ -117,6 +121,7 @@ impl Scheduler {
             sources: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
+            lot: Lot(seed),
         }
     }
 
@@ -130,8 +135,30 @@ impl Scheduler {
 
     /// A source is ready to serve the leaves in `has`.
     pub fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
-        let rate = self.typical_rate();
+        let (rate, was_swarm) = (self.typical_rate(), self.is_swarm());
         self.sources.insert(id, Source::new(has, round_trip, rate, now));
+        self.note_swarm(was_swarm);
+    }
+
+    /// The source has other leaves than it had.
+    pub fn update_has(&mut self, id: SourceId, has: LeafSet) {
+        let was_swarm = self.is_swarm();
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.has = has;
+        }
+        self.note_swarm(was_swarm);
+    }
+
+    /// Whether some source is still fetching the file itself.
+    fn is_swarm(&self) -> bool {
+        self.sources.values().any(|source| !source.has.is_full())
+    }
+
+    /// All who download alone move through the file alike. When they become a swarm, they scatter.
+    fn note_swarm(&mut self, was_swarm: bool) {
+        if self.is_swarm() && !was_swarm {
+            self.sources.values_mut().for_each(|source| source.cursor = None);
+        }
     }
 
     /// The source is gone or banned; what it was asked for is free again. Its streams are the caller's to stop.
@@ -324,14 +351,31 @@ impl Scheduler {
     }
 
     /// Rules 2 and 3.
-    fn free_range(&self, id: SourceId, leaves: u32) -> Option<LeafRange> {
+    fn free_range(&mut self, id: SourceId, leaves: u32) -> Option<LeafRange> {
+        let begin = self.is_swarm().then(|| self.lot.draw(self.length.leaf_count()));
         let source = self.sources.get(&id)?;
         let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
         let leaves = if is_start && !source.is_measured() { FIRST_LEAVES } else { leaves };
         let leaves = leaves.next_multiple_of(self.alignment);
         let fronts: Vec<u32> =
             self.requests.values().filter(|request| request.source != id).map(|request| request.end).collect();
-        Region { free: &self.free, has: &source.has, alignment: self.alignment }.choose(source.cursor, &fronts, leaves)
+        let wanted = self.wanted_of(source);
+        let region = Region { wanted: &wanted, has: &source.has, alignment: self.alignment };
+        region.choose(source.cursor, begin, &fronts, leaves)
+    }
+
+    /// Which free leaves to ask a source for.
+    fn wanted_of(&self, source: &Source) -> Cow<'_, LeafSet> {
+        if !self.is_swarm() {
+            return Cow::Borrowed(&self.free);
+        }
+        let mut wanted = self.free.clone();
+        if !source.has.is_full() {
+            wanted.intersect(&source.has);
+            return Cow::Owned(wanted);
+        }
+        self.sources.values().filter(|other| !other.has.is_full()).for_each(|other| wanted.subtract(&other.has));
+        if wanted.is_empty() { Cow::Borrowed(&self.free) } else { Cow::Owned(wanted) }
     }
 
     /// Rule 5.

@@ -5,6 +5,7 @@
 //!    indexes. An open index lets in anybody, so what it was given is for anybody. A collection that was given to
 //!    private indexes alone is for those who show a valid ticket of one of these; one that was given to no index is
 //!    for nobody. The widest of a file's collections counts: nothing is hidden by being in two.
+//!    A file that is still being fetched is in no collection; it is for those who use the indexes that listed it.
 //! 3. **Who is let in waits for a slot**, but for small first answers within a budget, so that a downloader learns
 //!    what a file looks like, and a player hears its beginning, before its turn comes.
 //! 4. **Tickets come with the hello, which nobody waits for** – except here, and only if a ticket decides.
@@ -16,12 +17,16 @@ use choir_shared::identity::IndexKey;
 use choir_shared::ticket::Ticket;
 use choir_shared::wire::{CloseCode, Reason};
 
+use super::shelf::Visibility;
+
 /// What the owner of the library decided; the whole set is replaced when any of it changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     pub banned: HashSet<PeerId>,
     /// For whom each collection is. One that is missing is for nobody.
     pub audiences: BTreeMap<String, Audience>,
+    /// For whom parts of unfinished downloads may be at all; `None` for nobody.
+    pub parts: Option<Audience>,
 }
 
 /// For whom a collection is: what follows from the indexes it was given to.
@@ -95,10 +100,17 @@ impl Refusal {
 }
 
 impl Rules {
-    /// Judges a request for a file that lies in `collections`.
-    pub fn admit(&self, visitor: &Visitor<'_>, collections: &[String], footing: Footing) -> Admission {
-        let audiences = collections.iter().filter_map(|name| self.audiences.get(name));
-        match self.let_in(visitor, audiences) {
+    /// Judges a request for a file.
+    pub fn admit(&self, visitor: &Visitor<'_>, visibility: &Visibility, footing: Footing) -> Admission {
+        let verdict = match visibility {
+            Visibility::Collections(names) => {
+                self.let_in(visitor, names.iter().filter_map(|name| self.audiences.get(name)))
+            }
+            Visibility::Audience(audience) => {
+                self.let_in(visitor, self.parts.is_some().then_some(audience).into_iter())
+            }
+        };
+        match verdict {
             Admission::Serve if footing == Footing::Neither => Admission::Wait(Until::Slot),
             verdict => verdict,
         }
@@ -106,7 +118,7 @@ impl Rules {
 
     /// Judges who wants a place in the queue: there must be something here that it could ask for.
     pub fn admit_to_queue(&self, visitor: &Visitor<'_>) -> Admission {
-        self.let_in(visitor, self.audiences.values())
+        self.let_in(visitor, self.audiences.values().chain(&self.parts))
     }
 
     fn let_in<'a>(&self, visitor: &Visitor<'_>, audiences: impl Iterator<Item = &'a Audience>) -> Admission {
@@ -155,6 +167,7 @@ mod tests {
                 ("home".into(), members(&[12])),
                 ("unused".into(), members(&[])),
             ]),
+            parts: None,
         }
     }
 
@@ -184,12 +197,29 @@ mod tests {
         ];
         for (peer, tickets, collections, verdict) in table {
             let visitor = Visitor { peer: key(peer).peer_id(), tickets: tickets.as_deref(), now_unix_s: NOW };
-            let names: Vec<_> = collections.iter().map(ToString::to_string).collect();
+            let names = Visibility::Collections(collections.iter().map(ToString::to_string).collect());
             assert_eq!(rules().admit(&visitor, &names, Footing::Slot), verdict, "{peer} {tickets:?} {collections:?}");
             assert_eq!(rules().admit(&visitor, &names, Footing::Taste), verdict);
             let without = if verdict == serve { Admission::Wait(Until::Slot) } else { verdict };
             assert_eq!(rules().admit(&visitor, &names, Footing::Neither), without);
         }
+    }
+
+    #[test]
+    fn parts_of_downloads_are_for_those_who_use_the_same_index_unless_they_are_for_nobody() {
+        let club = || Audience::MembersOf(vec![key(10).index_key()]);
+        let part = Visibility::Audience(club());
+        let tickets = vec![Ticket::issue(&key(10), key(1).peer_id(), NOW)];
+        let member = Visitor { peer: key(1).peer_id(), tickets: Some(&tickets), now_unix_s: NOW };
+        let stranger = Visitor { tickets: Some(&[]), ..member };
+        let passing_on = Rules { parts: Some(club()), ..rules() };
+        assert_eq!(passing_on.admit(&member, &part, Footing::Slot), Admission::Serve);
+        assert_eq!(passing_on.admit(&stranger, &part, Footing::Slot), Admission::No(Refusal::NotAMember));
+        assert_eq!(rules().admit(&member, &part, Footing::Slot), Admission::No(Refusal::NotShared));
+
+        let only_parts = Rules { parts: Some(club()), ..Rules::default() };
+        assert_eq!(only_parts.admit_to_queue(&member), Admission::Serve, "who shares nothing may pass on parts");
+        assert_eq!(only_parts.admit_to_queue(&stranger), Admission::No(Refusal::NotAMember));
     }
 
     #[test]

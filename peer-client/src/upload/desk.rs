@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use choir_shared::address::NetworkPrefix;
 use choir_shared::wire::StreamCode;
+use choir_shared::wire::message::{MAX_MORE_SOURCES, SERVES_PARTS};
 use choir_shared::{FileId, PeerId};
 use tokio::sync::{Notify, watch};
 
@@ -26,6 +27,9 @@ const RECHECK_EVERY: Duration = Duration::from_secs(60);
 
 /// Files whose last check is remembered, before those that are long past are dropped.
 const RECHECKED_MAX: usize = 1024;
+
+/// Who asked for a file within this time is likely to be fetching it still.
+const FETCHES_FOR: Duration = Duration::from_secs(30);
 
 /// Peers that are remembered, before those that are gone are dropped.
 const GUESTS_MAX: usize = 1024;
@@ -112,6 +116,13 @@ impl Desk {
         path_kind.clone_into(&mut guest.path_kind);
     }
 
+    /// What the peer's hello says of it.
+    pub(super) fn introduced(&self, peer: PeerId, features: u32) {
+        if let Some(guest) = self.state().guests.get_mut(&peer) {
+            guest.serves_parts = features & SERVES_PARTS != 0;
+        }
+    }
+
     pub(super) fn departed(&self, peer: PeerId) {
         if let Some(guest) = self.state().guests.get_mut(&peer) {
             guest.sessions = guest.sessions.saturating_sub(1);
@@ -153,7 +164,7 @@ impl Desk {
         let state = self.state();
         if state.slots.contains_key(&peer) {
             Footing::Slot
-        } else if size == Size::Taste && state.guests.get(&peer).is_some_and(|guest| guest.tastes.has_some(now())) {
+        } else if size != Size::Full && state.guests.get(&peer).is_some_and(|guest| guest.tastes.has_some(now())) {
             Footing::Taste
         } else {
             Footing::Neither
@@ -166,16 +177,32 @@ impl Desk {
         let now = now();
         let slot = state.slots.get(&peer).map(watch::Sender::subscribe);
         let guest = state.guests.get_mut(&peer)?;
-        if slot.is_none() && (size != Size::Taste || !guest.tastes.spend(now)) {
+        if slot.is_none() && (size == Size::Full || !guest.tastes.spend(now)) {
             return None;
         }
-        guest.begin(file);
+        guest.begin(file, now);
+        // Who only looks leaves its slot idle.
+        let slot = slot.filter(|_| size != Size::Nothing);
         if slot.is_some() {
             state.queue.range_began(peer);
         }
         drop(state);
         self.changed();
         Some(Transfer { desk: self, peer, slot })
+    }
+
+    /// Others who fetch this file now and pass on what they have, latest first.
+    pub(super) fn also_fetching(&self, file: FileId, except: PeerId) -> Vec<PeerId> {
+        let (state, now) = (self.state(), now());
+        let mut fetching: Vec<(Instant, PeerId)> = state
+            .guests
+            .iter()
+            .filter(|(peer, guest)| **peer != except && guest.sessions > 0 && guest.serves_parts)
+            .filter_map(|(peer, guest)| Some((guest.asked_for(file)?, *peer)))
+            .filter(|(asked, _)| now.saturating_duration_since(*asked) < FETCHES_FOR)
+            .collect();
+        fetching.sort_by_key(|(asked, peer)| (std::cmp::Reverse(*asked), *peer));
+        fetching.into_iter().take(MAX_MORE_SOURCES).map(|(_, peer)| peer).collect()
     }
 
     // Complaints.
@@ -275,6 +302,8 @@ impl State {
 /// Whether a request is small enough to be served without a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
+    /// No bytes at all.
+    Nothing,
     Taste,
     Full,
 }
@@ -390,6 +419,30 @@ mod tests {
         let_pass(&desk, SLOT_IDLE);
         assert_eq!(*again.borrow(), Call::Come, "the new transfer is still under way");
         drop(new);
+    }
+
+    #[test]
+    fn who_fetches_a_file_hears_of_others_who_do_and_pass_it_on() {
+        let (desk, _places) = desk_with(4);
+        for seed in [1, 2, 3] {
+            desk.introduced(peer(seed), SERVES_PARTS);
+        }
+        for seed in [1, 2, 4] {
+            desk.begin(peer(seed), file(), Size::Nothing).unwrap();
+        }
+        assert_eq!(desk.also_fetching(file(), peer(1)), [peer(2)], "not oneself, not who asked for nothing of it");
+        assert_eq!(desk.also_fetching(file(), peer(4)), [peer(2), peer(1)], "latest first");
+        desk.departed(peer(2));
+        assert_eq!(desk.also_fetching(file(), peer(4)), [peer(1)]);
+    }
+
+    #[test]
+    fn a_look_does_not_keep_a_slot() {
+        let (desk, places) = desk_with(1);
+        let look = desk.begin(peer(1), file(), Size::Nothing).unwrap();
+        let_pass(&desk, SLOT_IDLE);
+        assert_eq!(*places[0].1.borrow(), Call::Over);
+        drop(look);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use choir_shared::lanes::hash_leaves;
 use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafRange};
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::{CloseCode, Get, Have, LeavesHeld, Reason, StreamCode};
@@ -13,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use super::admit::Admission;
 use super::desk::{Size, Transfer};
 use super::serve::Visit;
-use super::shelf::{CheckedFile, ShelvedFile, Unreadable};
+use super::shelf::{CheckedFile, Contents, ShelvedFile, Unreadable};
 use crate::session::SessionError;
 use crate::session::answering::Reply;
 
@@ -50,9 +51,13 @@ impl Visit {
         }
 
         let desk = &self.shared.desk;
-        let size = if range.is_none_or(|range| range.end() <= TASTE_LEAVES) { Size::Taste } else { Size::Full };
+        let size = match range {
+            None => Size::Nothing,
+            Some(range) if range.end() <= TASTE_LEAVES => Size::Taste,
+            Some(_) => Size::Full,
+        };
         let footing = desk.footing(self.peer, size);
-        let admission = self.judge(|rules, visitor| rules.admit(visitor, &shelved.collections, footing)).await;
+        let admission = self.judge(|rules, visitor| rules.admit(visitor, &shelved.visibility, footing)).await;
         let transfer = match admission {
             Admission::Serve => desk.begin(self.peer, get.file, size),
             Admission::Wait(_) => None,
@@ -78,24 +83,34 @@ impl Visit {
     /// Collects what will be sent, so that a file that cannot be read is told before anything is promised.
     async fn prepare(&self, get: &Get, range: Option<LeafRange>, shelved: ShelvedFile) -> Result<Goods, Unreadable> {
         let file = get.file;
+        let (held, range) = match &shelved.contents {
+            Contents::Whole => (LeavesHeld::All, range),
+            Contents::Part { held, .. } => (LeavesHeld::of(held), range.filter(|range| held.contains_range(*range))),
+        };
         let hashed_range = range.filter(|_| TreeLayer::height(file.length()) > 0);
-        let leaves = if get.want_layer || hashed_range.is_some() {
-            // The file was found a moment ago: if its hashes are gone, so is it.
-            Some(self.shared.shelf.leaves(file).await.ok_or(Unreadable::Changed)?)
-        } else {
-            None
+        let leaves = match shelved.contents {
+            Contents::Whole if get.want_layer || hashed_range.is_some() => {
+                // The file was found a moment ago: if its hashes are gone, so is it.
+                Some(self.shared.shelf.leaves(file).await.ok_or(Unreadable::Changed)?)
+            }
+            Contents::Whole | Contents::Part { .. } => None,
         };
         let (shared, want_layer) = (Arc::clone(&self.shared), get.want_layer);
         blocking(move || {
-            let layer = match &leaves {
-                Some(leaves) if want_layer => Some(shared.layers.above(file, leaves).map_err(|_| Unreadable::Changed)?),
-                _ => None,
+            let layer = match (&shelved.contents, &leaves) {
+                (Contents::Part { layer, .. }, _) => Some(Arc::clone(layer)),
+                (Contents::Whole, Some(leaves)) if want_layer => {
+                    Some(shared.layers.above(file, leaves).map_err(|_| Unreadable::Changed)?)
+                }
+                (Contents::Whole, _) => None,
             };
             let bytes = match range {
                 Some(range) => Some((Arc::new(shelved.open()?), file.length().byte_range(range))),
                 None => None,
             };
-            Ok(Goods { layer, leaf_hashes: leaves.zip(hashed_range), bytes })
+            let leaf_hashes =
+                hashed_range.map(|range| leaves.map_or(LeafHashes::OfBytes, |all| LeafHashes::Known(all, range)));
+            Ok(Goods { held, layer: layer.filter(|_| want_layer), leaf_hashes, bytes })
         })
         .await
     }
@@ -111,7 +126,7 @@ impl Visit {
             biased;
             code = transfer.revoked() => Err(Stopped::Revoked(code)),
             () = self.ending.cancelled() => Err(Stopped::Revoked(StreamCode::SlotEnded)),
-            outcome = self.write(transfer, get.priority, goods, &mut reply) => outcome,
+            outcome = self.write(transfer, &get, goods, &mut reply) => outcome,
         };
         match outcome {
             Ok(()) => reply.finish(),
@@ -128,24 +143,29 @@ impl Visit {
         Ok(())
     }
 
-    async fn write(
-        &self,
-        transfer: &Transfer<'_>,
-        priority: u8,
-        goods: Goods,
-        reply: &mut Reply,
-    ) -> Result<(), Stopped> {
-        reply.have(&Have { leaves: LeavesHeld::All, more_sources: Vec::new() }, priority).await?;
+    async fn write(&self, transfer: &Transfer<'_>, get: &Get, goods: Goods, reply: &mut Reply) -> Result<(), Stopped> {
+        let more_sources = self.shared.desk.also_fetching(get.file, self.peer);
+        reply.have(&Have { leaves: goods.held, more_sources }, get.priority).await?;
         if let Some(layer) = goods.layer {
             reply.hashes(layer.nodes()).await?;
         }
-        if let Some((leaves, range)) = goods.leaf_hashes {
-            let hashes = leaves.get(range.first() as usize..range.end() as usize).ok_or(Unreadable::Changed)?;
-            for some in hashes.chunks(HASHES_AT_ONCE) {
-                reply.hashes(some).await?;
-            }
-        }
         let Some((file, bytes)) = goods.bytes else { return Ok(()) };
+        match goods.leaf_hashes {
+            Some(LeafHashes::Known(leaves, range)) => {
+                let hashes = leaves.get(range.first() as usize..range.end() as usize).ok_or(Unreadable::Changed)?;
+                for some in hashes.chunks(HASHES_AT_ONCE) {
+                    reply.hashes(some).await?;
+                }
+            }
+            Some(LeafHashes::OfBytes) => {
+                for piece in cut(bytes.clone()) {
+                    let mut hashes = Vec::new();
+                    hash_leaves(&read(Arc::clone(&file), piece).await?, &mut hashes);
+                    reply.hashes(&hashes).await?;
+                }
+            }
+            None => {}
+        }
         let mut pieces = stream::iter(cut(bytes)).map(|piece| read(Arc::clone(&file), piece)).buffered(PIECES_AHEAD);
         while let Some(piece) = pieces.next().await {
             let mut piece = piece?;
@@ -168,9 +188,19 @@ impl Visit {
 
 /// What one answer carries.
 struct Goods {
+    held: LeavesHeld,
     layer: Option<Arc<TreeLayer>>,
-    leaf_hashes: Option<(Arc<[Digest]>, LeafRange)>,
+    /// Where the layer lies above the leaves.
+    leaf_hashes: Option<LeafHashes>,
     bytes: Option<(Arc<CheckedFile>, Range<u64>)>,
+}
+
+/// Where the hashes of a range come from.
+enum LeafHashes {
+    /// The hashes of the whole file, and which of them.
+    Known(Arc<[Digest]>, LeafRange),
+    /// Nobody kept them: from the bytes, which are read twice.
+    OfBytes,
 }
 
 /// Why a range did not come to its end.

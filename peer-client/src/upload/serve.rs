@@ -111,7 +111,11 @@ impl Visit {
     async fn listen(&self) {
         loop {
             match self.session.next_notice().await {
-                Ok(Notice::Hello) | Err(SessionError::Ended(_)) => {}
+                Ok(Notice::Hello) => {
+                    let features = self.session.hello().borrow().as_ref().map_or(0, |hello| hello.features);
+                    self.shared.desk.introduced(self.peer, features);
+                }
+                Err(SessionError::Ended(_)) => {}
                 Ok(Notice::BadLeaf(bad)) => {
                     if bad.file.length().leaf(bad.leaf).is_some() && self.shared.desk.heeds(self.peer, bad.file) {
                         tracing::info!(peer = %self.peer.short(), file = %bad.file.short(), "told that a leaf was wrong");

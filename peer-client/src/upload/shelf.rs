@@ -1,4 +1,4 @@
-//! What uploading needs of the library.
+//! What uploading needs of those who have files: the library, and downloads that are not finished.
 //!
 //! A file is sent only while it is what was hashed. The library knows how the file looked from outside when it was
 //! hashed; uploading compares that before the first byte and after every piece it read, so that not even a piece of
@@ -9,14 +9,18 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use choir_shared::leaf::LeafSet;
+use choir_shared::merkle::TreeLayer;
 use choir_shared::{Digest, FileId};
 use futures_util::future::BoxFuture;
 
-/// The files that are shared. Implemented by the library.
+use super::admit::Audience;
+
+/// The files that are shared.
 pub trait Shelf: Send + Sync {
     fn find(&self, file: FileId) -> BoxFuture<'_, Option<ShelvedFile>>;
 
-    /// The hashes of all leaves of a shared file.
+    /// The hashes of all leaves of a shared file that is here whole.
     fn leaves(&self, file: FileId) -> BoxFuture<'_, Option<Arc<[Digest]>>>;
 
     /// The file is not what it was, or somebody says so: hash it again, and correct what was published.
@@ -29,18 +33,39 @@ type Open = dyn Fn() -> Result<CheckedFile, Unreadable> + Send + Sync;
 /// A shared file, not yet opened.
 #[derive(Clone)]
 pub struct ShelvedFile {
-    /// Every collection that one of its folders belongs to.
-    pub collections: Vec<String>,
+    pub visibility: Visibility,
+    pub contents: Contents,
     open: Arc<Open>,
+}
+
+/// Who may have a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Whoever may have any of these collections.
+    Collections(Vec<String>),
+    /// Nobody asked its owner; those may have it among whom it is passed around anyway.
+    Audience(Audience),
+}
+
+/// How much of a file is here.
+#[derive(Clone, Debug)]
+pub enum Contents {
+    Whole,
+    /// These leaves, which its layer proved.
+    Part {
+        held: LeafSet,
+        layer: Arc<TreeLayer>,
+    },
 }
 
 impl ShelvedFile {
     /// `open` may block.
     pub fn new(
-        collections: Vec<String>,
+        visibility: Visibility,
+        contents: Contents,
         open: impl Fn() -> Result<CheckedFile, Unreadable> + Send + Sync + 'static,
     ) -> Self {
-        Self { collections, open: Arc::new(open) }
+        Self { visibility, contents, open: Arc::new(open) }
     }
 
     /// Blocks.

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::admit::Audience;
-use super::shelf::{CheckedFile, ShelvedFile};
+use super::shelf::{CheckedFile, Contents, ShelvedFile, Visibility};
 use super::*;
 use crate::connectivity::{Endpoint, EndpointOptions, Reach, Route};
 use crate::session::SessionError;
@@ -52,7 +52,7 @@ impl Shelf for Folder {
     fn find(&self, file: FileId) -> BoxFuture<'_, Option<ShelvedFile>> {
         let found = self.files.get(&file).map(|Shelved { path, stamp: hashed, .. }| {
             let (path, hashed) = (path.clone(), *hashed);
-            ShelvedFile::new(vec![COLLECTION.into()], move || {
+            ShelvedFile::new(Visibility::Collections(vec![COLLECTION.into()]), Contents::Whole, move || {
                 CheckedFile::new(File::open(&path)?, move |metadata| stamp(metadata) == hashed)
             })
         });
@@ -80,7 +80,7 @@ struct Sharer {
 }
 
 fn rules(audience: Audience) -> Rules {
-    Rules { banned: HashSet::new(), audiences: BTreeMap::from([(COLLECTION.into(), audience)]) }
+    Rules { banned: HashSet::new(), audiences: BTreeMap::from([(COLLECTION.into(), audience)]), parts: None }
 }
 
 /// The bytes of every test file; a file of another length begins the same.

@@ -15,12 +15,15 @@ pub const MAX_TICKETS: usize = 16;
 /// Most other sources a [`Have`] names.
 pub const MAX_MORE_SOURCES: usize = 8;
 
+/// The bit of [`Hello::features`] of who passes on the verified parts of what it is still fetching.
+pub const SERVES_PARTS: u32 = 1;
+
 /// Said once by each side on a stream of its own; nobody waits for it, except a sharer that must see a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The minor version of the speaker.
     pub minor: u16,
-    /// Bits for optional abilities; none is assigned yet, unknown ones are ignored.
+    /// Bits for optional abilities ([`SERVES_PARTS`]); unknown ones are ignored.
     pub features: u32,
     /// Program and version, for people: "choir 0.1.0".
     pub agent: String,
@@ -71,7 +74,7 @@ pub struct NoSuchLeaves;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
     pub leaves: LeavesHeld,
-    /// Others that have the file; at most [`MAX_MORE_SOURCES`].
+    /// Others that have some of the file; at most [`MAX_MORE_SOURCES`].
     pub more_sources: Vec<PeerId>,
 }
 

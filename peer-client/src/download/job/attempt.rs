@@ -1,21 +1,22 @@
 //! One try at a file, from asking who has it to the last verified leaf.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
-use choir_shared::wire::{Reason, StreamCode};
+use choir_shared::wire::{CloseCode, Reason, StreamCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::sources::{Known, Out, SourceState, Sources};
+use super::transfer::Transfer;
 use super::{Job, Setback};
-use crate::download::fetch::{self, Fetch, FetchEnd, MAX_WRITES, News, Start, Target};
+use crate::download::fetch::{self, FetchEnd, MAX_WRITES, News, Start, Stock, Target};
 use crate::download::links::{Link, Standing};
-use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
+use crate::download::parts::Offer;
+use crate::download::scheduler::SourceId;
 use crate::download::status::{State, Why};
 use crate::download::{FoundSource, IndexUnreachable, NoSession};
 use crate::session::SessionError;
@@ -26,6 +27,9 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 
 /// While a download runs, new sources are looked for this often.
 const LOOK_FOR_MORE: Duration = Duration::from_secs(30);
+
+/// Nothing to ask for during this time, although there are sources: they have no more than is here.
+const STARVED_AFTER: Duration = Duration::from_secs(2);
 
 /// The start of a file: what a player wants first, and what a sharer serves without a slot.
 const START_LEAVES: u32 = 4;
@@ -60,22 +64,18 @@ pub(super) struct Attempt<'a> {
     search_failed: Option<String>,
     searching: bool,
     search_at: Instant,
+    /// When a request was last under way.
+    fetched_at: Instant,
     speed: Speed,
 }
 
-/// Exists once the tree layer is here.
-struct Transfer {
-    scheduler: Scheduler,
-    target: Target,
-    fetches: HashMap<RequestId, (AbortHandle, Arc<AtomicU32>)>,
-}
-
 /// What tasks beside the loop come back with.
-enum Happened {
+pub(super) enum Happened {
     Searched(Result<Vec<FoundSource>, IndexUnreachable>),
     Connected(SourceId, Result<Arc<Link>, NoSession>),
     Stands(SourceId, Arc<Link>, Standing),
     Started(SourceId, Result<Start, FetchEnd>),
+    Looked(SourceId, Result<Stock, FetchEnd>),
     Rested(SourceId),
     Slot(Option<OwnedSemaphorePermit>),
     Fetched,
@@ -86,10 +86,10 @@ impl<'a> Attempt<'a> {
         let now = Instant::now();
         let news = mpsc::channel(NEWS_CAPACITY);
         let mut attempt = Self {
+            sources: Sources::new(job.request.file.length()),
             job,
             part,
             writes: Arc::new(Semaphore::new(MAX_WRITES as usize)),
-            sources: Sources::default(),
             tasks: JoinSet::new(),
             news,
             transfer: None,
@@ -99,26 +99,27 @@ impl<'a> Attempt<'a> {
             search_failed: None,
             searching: false,
             search_at: now,
+            fetched_at: now,
             speed: Speed::new(now),
         };
         if let Some(Resumed { layer, held }) = resumed {
             attempt.begin_transfer(layer, held);
         }
         for peer in &job.request.sources {
-            attempt.sources.found(FoundSource { peer: *peer, name: None }, now);
+            attempt.sources.found(FoundSource { peer: *peer, name: None, complete: true }, now);
         }
         attempt
     }
 
-    /// Returns when every leaf is verified and written.
-    pub(super) async fn run(mut self) -> Result<(), Setback> {
+    /// Returns when every leaf is verified and written, or there is nobody left to ask; and what it has of the file.
+    pub(super) async fn run(mut self) -> (Result<(), Setback>, Option<Offer>) {
         let result = self.work().await;
         // Nothing of this attempt may still write when the next one, or the finishing, begins.
         self.tasks.shutdown().await;
         let all_writes = Arc::clone(&self.writes).acquire_many_owned(MAX_WRITES).await;
         drop(all_writes);
         self.show();
-        result
+        (result, self.transfer.map(Transfer::into_offer))
     }
 
     async fn work(&mut self) -> Result<(), Setback> {
@@ -128,7 +129,7 @@ impl<'a> Attempt<'a> {
             let now = Instant::now();
             self.look_around(now);
             self.schedule(now);
-            if self.transfer.as_ref().is_some_and(|transfer| transfer.scheduler.is_complete()) {
+            if self.transfer.as_ref().is_some_and(Transfer::is_complete) {
                 return Ok(());
             }
             if !self.searching && !self.sources.any_left() {
@@ -168,44 +169,28 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Does what the scheduler says.
     fn schedule(&mut self, now: Instant) {
         let Some(transfer) = &mut self.transfer else { return };
-        for action in transfer.scheduler.poll(now) {
-            match action {
-                Action::Request { id, source, range } => {
-                    let Some(SourceState::Linked(link, _)) = self.sources.get(source).map(|known| &known.state) else {
-                        transfer.scheduler.ended(id);
-                        continue;
-                    };
-                    let end = Arc::new(AtomicU32::new(range.end()));
-                    let fetch = Fetch { id, source, session: link.session.clone(), range, end: Arc::clone(&end) };
-                    let target = transfer.target.clone();
-                    let task = self.tasks.spawn(async move {
-                        fetch.run(target).await;
-                        Happened::Fetched
-                    });
-                    transfer.fetches.insert(id, (task, end));
-                }
-                Action::Shorten { id, end } => {
-                    if let Some((_, stop)) = transfer.fetches.get(&id) {
-                        stop.store(end, Ordering::Relaxed);
-                    }
-                }
-                Action::Stop { id } => {
-                    if let Some((task, _)) = transfer.fetches.remove(&id) {
-                        task.abort();
-                    }
-                }
-                Action::GiveUp { source } => self.sources.put_out(source, Out::Silent),
+        let session = |id| self.sources.session(id);
+        for source in transfer.drive(now, session, &mut self.tasks) {
+            if let Some(session) = self.sources.session(source) {
+                session.close(CloseCode::Done);
             }
+            self.sources.put_out(source, Out::Silent);
+        }
+        for (id, session) in self.sources.take_looks_due(now) {
+            let file = self.job.request.file;
+            self.tasks.spawn(async move {
+                let look = session.within(START_PATIENCE, fetch::look(&session, file)).await;
+                Happened::Looked(id, look.unwrap_or(Err(FetchEnd::Silent)))
+            });
         }
     }
 
     fn next_wakeup(&self, now: Instant) -> Instant {
-        let scheduler = self.transfer.as_ref().and_then(|transfer| transfer.scheduler.next_wakeup(now));
+        let scheduler = self.transfer.as_ref().and_then(|transfer| transfer.next_wakeup(now));
         let search = (!self.searching).then_some(self.search_at);
-        let wakeups = [scheduler, search, self.sources.next_due()];
+        let wakeups = [scheduler, search, self.sources.next_due(), self.sources.next_look()];
         wakeups.into_iter().flatten().filter(|at| *at > now).min().unwrap_or(now + LOOK_FOR_MORE)
     }
 
@@ -219,24 +204,43 @@ impl<'a> Attempt<'a> {
                     known.bytes += bytes;
                 }
                 if let Some(transfer) = &mut self.transfer {
-                    transfer.scheduler.verified(id, source, leaves, now);
+                    transfer.verified(id, source, leaves, now);
                 }
+                Ok(())
+            }
+            News::Stock { source, stock } => {
+                self.on_stock(source, stock, now);
                 Ok(())
             }
             News::Ended { id, source, end } => {
                 if let Some(transfer) = &mut self.transfer {
-                    transfer.fetches.remove(&id);
-                    transfer.scheduler.ended(id);
+                    transfer.ended(id);
                 }
                 self.on_end(source, end, now)
             }
         }
     }
 
+    /// A source said what it has of the file, and who else has some.
+    fn on_stock(&mut self, source: SourceId, stock: Stock, now: Instant) {
+        let Stock { has, more_sources } = stock;
+        let finder = &self.job.workshop.finder;
+        let me = self.job.workshop.me;
+        for peer in more_sources.into_iter().filter(|peer| *peer != me && !finder.is_banned(*peer)) {
+            self.sources.found(FoundSource { peer, name: None, complete: false }, now);
+        }
+        if let Some(transfer) = &mut self.transfer {
+            transfer.update_has(source, has.clone());
+        }
+        self.sources.has(source, has, now);
+        self.offer_granted(now);
+    }
+
     /// What the end of a request means for its source.
     fn on_end(&mut self, source: SourceId, end: FetchEnd, now: Instant) -> Result<(), Setback> {
         let leaf = match end {
-            FetchEnd::Complete => return Ok(()),
+            // What it has is known by now, and nothing else will be asked of it.
+            FetchEnd::Complete | FetchEnd::Lacks => return Ok(()),
             FetchEnd::Disk(error) => return Err(Setback::Disk(error)),
             // The slot ended: the link says so as well, and when there is one again.
             FetchEnd::No { reason: Reason::Busy, retry_after_ms } => {
@@ -313,6 +317,8 @@ impl<'a> Attempt<'a> {
                 }
                 self.start();
             }
+            Happened::Looked(source, Ok(stock)) => self.on_stock(source, stock, now),
+            Happened::Looked(source, Err(end)) => self.on_end(source, end, now)?,
             Happened::Slot(slot) => {
                 self.waiting_for_slot = false;
                 self.slot = slot;
@@ -363,8 +369,8 @@ impl<'a> Attempt<'a> {
             self.starting.insert(id);
             let file = self.job.request.file;
             self.tasks.spawn(async move {
-                let start = tokio::time::timeout(START_PATIENCE, fetch::start(&session, file, START_LEAVES));
-                Happened::Started(id, start.await.unwrap_or(Err(FetchEnd::Silent)))
+                let start = session.within(START_PATIENCE, fetch::start(&session, file, START_LEAVES)).await;
+                Happened::Started(id, start.unwrap_or(Err(FetchEnd::Silent)))
             });
         }
     }
@@ -374,46 +380,49 @@ impl<'a> Attempt<'a> {
             let mut held = LeafSet::empty(self.job.request.file.length());
             // Small, and once for each file: not worth another thread.
             self.part.save_layer(&start.layer).map_err(Setback::Disk)?;
-            if let Some(first) = start.range.leaves().next() {
-                self.part.write(first, &start.data).map_err(Setback::Disk)?;
-                held.insert_range(start.range);
-            }
-            self.speed.add(start.data.len() as u64);
-            if let Some(known) = self.sources.get_mut(source) {
-                known.bytes += start.data.len() as u64;
+            if let Some((range, data)) = start.first
+                && let Some(leaf) = range.leaves().next()
+            {
+                self.part.write(leaf, &data).map_err(Setback::Disk)?;
+                held.insert_range(range);
+                self.speed.add(data.len() as u64);
+                if let Some(known) = self.sources.get_mut(source) {
+                    known.bytes += data.len() as u64;
+                }
             }
             self.begin_transfer(start.layer, held);
         }
-        self.offer_granted(Instant::now());
+        self.on_stock(source, start.stock, Instant::now());
         Ok(())
     }
 
     fn begin_transfer(&mut self, layer: TreeLayer, held: LeafSet) {
-        let scheduler = Scheduler::new(held, layer.leaves_per_node());
         let target = Target {
             part: Arc::clone(&self.part),
             layer: Arc::new(layer),
             writes: Arc::clone(&self.writes),
             news: self.news.0.clone(),
         };
-        self.transfer = Some(Transfer { scheduler, target, fetches: HashMap::new() });
+        let workshop = &self.job.workshop;
+        let seed = workshop.me.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        self.transfer = Some(Transfer::new(target, held, &workshop.parts, seed));
     }
 
     /// Hands every source that serves us to the scheduler, once this job is among those that transfer.
     fn offer_granted(&mut self, now: Instant) {
         let Some(transfer) = &mut self.transfer else { return };
-        let length = self.job.request.file.length();
         let granted: Vec<_> = self
             .sources
             .iter()
-            .filter_map(|(id, known)| match &known.state {
-                SourceState::Linked(link, Standing::Granted) if !transfer.scheduler.has_source(id) => {
-                    Some((id, link.session.round_trip()))
+            .filter(|(id, _)| !transfer.has_source(*id))
+            .filter_map(|(id, known)| match (&known.state, &known.has) {
+                (SourceState::Linked(link, Standing::Granted), Some(has)) => {
+                    Some((id, has.clone(), link.session.round_trip()))
                 }
                 _ => None,
             })
             .collect();
-        if granted.is_empty() || transfer.scheduler.is_complete() {
+        if granted.is_empty() || transfer.is_complete() {
             return;
         }
         if self.slot.is_none() {
@@ -424,8 +433,8 @@ impl<'a> Attempt<'a> {
             }
             return;
         }
-        for (id, round_trip) in granted {
-            transfer.scheduler.add_source(id, LeafSet::full(length), round_trip, now);
+        for (id, has, round_trip) in granted {
+            transfer.add_source(id, has, round_trip, now);
         }
     }
 
@@ -455,7 +464,7 @@ impl<'a> Attempt<'a> {
 
     fn remove_from_scheduler(&mut self, source: SourceId) {
         if let Some(transfer) = &mut self.transfer {
-            transfer.scheduler.remove_source(source);
+            transfer.remove_source(source);
         }
     }
 
@@ -463,20 +472,24 @@ impl<'a> Attempt<'a> {
     fn show(&mut self) {
         let now = Instant::now();
         let rate = self.speed.rate(now);
-        let held = self.transfer.as_ref().map(|transfer| transfer.scheduler.held().bytes());
+        let held = self.transfer.as_ref().map(Transfer::bytes_held);
         if let Some(transfer) = &mut self.transfer {
             let ids: Vec<SourceId> = self.sources.iter().map(|(id, _)| id).collect();
             for id in ids {
-                let rate = transfer.scheduler.rate(id);
+                let rate = transfer.rate(id);
                 if let Some(known) = self.sources.get_mut(id) {
                     known.rate = rate;
                     if let SourceState::Linked(link, _) = &known.state {
-                        transfer.scheduler.update_round_trip(id, link.session.round_trip());
+                        transfer.update_round_trip(id, link.session.round_trip());
                     }
                 }
             }
         }
-        let transferring = self.transfer.as_ref().is_some_and(|transfer| !transfer.fetches.is_empty());
+        let transferring = self.transfer.as_ref().is_some_and(Transfer::is_fetching);
+        if transferring {
+            self.fetched_at = now;
+        }
+        let starved = self.sources.only_parts() && now.saturating_duration_since(self.fetched_at) >= STARVED_AFTER;
         let queued = self.sources.queued_behind();
         let (linked, sources) = (self.sources.any_linked(), self.sources.statuses());
         self.job.tell(|status| {
@@ -484,13 +497,18 @@ impl<'a> Attempt<'a> {
             status.bytes_per_second = rate;
             (status.state, status.reason) = match queued {
                 _ if transferring => (State::Downloading, None),
+                // As without any source: the indexes are asked to tell when somebody has the rest.
+                _ if starved => (State::Waiting, Some(Why::NoSources)),
                 Some(_) => (State::Queued, Some(Why::QueuedAtSources)),
                 None if linked => (State::Downloading, None),
                 None if sources.is_empty() => (State::Searching, None),
                 None => (State::Connecting, None),
             };
-            status.message =
-                queued.filter(|_| !transferring).map(|ahead| format!("in the queue of its sources, {ahead} ahead"));
+            status.message = match queued {
+                _ if transferring => None,
+                _ if starved => Some("its sources are still fetching the rest themselves".to_owned()),
+                queued => queued.map(|ahead| format!("in the queue of its sources, {ahead} ahead")),
+            };
             status.sources = sources;
         });
     }

@@ -5,15 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use choir_shared::PeerId;
+use choir_shared::leaf::{FileLength, LeafSet};
 use choir_shared::wire::Reason;
 
 use crate::download::FoundSource;
 use crate::download::links::{Link, Standing};
 use crate::download::scheduler::SourceId;
 use crate::download::status::{SourceStatus, Why};
+use crate::session::Session;
 
 /// More connections for one song cost more than they bring.
 const MAX_LINKED: usize = 8;
+
+/// Sources tell each other's names; strangers must not fill our memory with them.
+const MAX_KNOWN: usize = 256;
+
+/// A source that is still fetching the file itself is asked this often what it has, if it is asked for nothing else.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A peer that could not be reached or was lost is tried again after this, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
@@ -24,6 +32,10 @@ pub(super) struct Known {
     pub(super) peer: PeerId,
     pub(super) name: Option<String>,
     pub(super) state: SourceState,
+    /// What it has of the file; `None` until one that has not all of it has said.
+    pub(super) has: Option<LeafSet>,
+    /// When to ask it next what it has.
+    look_at: Option<Instant>,
     /// Verified bytes that came from it.
     pub(super) bytes: u64,
     pub(super) rate: u64,
@@ -50,15 +62,22 @@ pub(super) enum Out {
     Silent,
 }
 
-#[derive(Default)]
 pub(super) struct Sources {
+    length: FileLength,
     known: BTreeMap<SourceId, Known>,
     ids: HashMap<PeerId, SourceId>,
 }
 
 impl Sources {
+    pub(super) fn new(length: FileLength) -> Self {
+        Self { length, known: BTreeMap::new(), ids: HashMap::new() }
+    }
+
     pub(super) fn found(&mut self, source: FoundSource, now: Instant) {
-        if self.ids.contains_key(&source.peer) {
+        if let Some(known) = self.ids.get(&source.peer).and_then(|id| self.known.get_mut(id)) {
+            return known.found_again(now);
+        }
+        if self.known.len() >= MAX_KNOWN {
             return;
         }
         let id = SourceId(self.known.len() as u32);
@@ -67,6 +86,8 @@ impl Sources {
             peer: source.peer,
             name: source.name,
             state: SourceState::Idle(now),
+            has: source.complete.then(|| LeafSet::full(self.length)),
+            look_at: (!source.complete).then_some(now),
             bytes: 0,
             rate: 0,
             failures: 0,
@@ -106,6 +127,39 @@ impl Sources {
             .min()
     }
 
+    pub(super) fn session(&self, id: SourceId) -> Option<Session> {
+        match &self.known.get(&id)?.state {
+            SourceState::Linked(link, _) => Some(link.session.clone()),
+            _ => None,
+        }
+    }
+
+    /// The source said what it has.
+    pub(super) fn has(&mut self, id: SourceId, has: LeafSet, now: Instant) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.look_at = (!has.is_full()).then(|| now + LOOK_AGAIN);
+            known.has = Some(has);
+        }
+    }
+
+    /// Sources that serve us and are to be asked what they have.
+    pub(super) fn take_looks_due(&mut self, now: Instant) -> Vec<(SourceId, Session)> {
+        let due = self.known.iter_mut().filter(|(_, known)| known.next_look().is_some_and(|at| at <= now));
+        due.filter_map(|(id, known)| {
+            // Until it has answered; if it never does, the next look tells.
+            known.look_at = Some(now + 4 * LOOK_AGAIN);
+            match &known.state {
+                SourceState::Linked(link, _) => Some((*id, link.session.clone())),
+                _ => None,
+            }
+        })
+        .collect()
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.known.values().filter_map(Known::next_look).min()
+    }
+
     /// The source failed in a way that may pass: tried again later, a few times. A connection that is lost ends
     /// several requests; only the first of them counts.
     pub(super) fn failed(&mut self, id: SourceId, why: String, now: Instant) {
@@ -134,6 +188,12 @@ impl Sources {
 
     pub(super) fn any_linked(&self) -> bool {
         self.known.values().any(|known| matches!(known.state, SourceState::Linked(..)))
+    }
+
+    /// Whether all who serve us are still fetching the file themselves.
+    pub(super) fn only_parts(&self) -> bool {
+        let mut serving = self.known.values().filter(|known| known.state.is_in_use()).peekable();
+        serving.peek().is_some() && serving.all(|known| known.has.as_ref().is_some_and(|has| !has.is_full()))
     }
 
     /// The shortest queue we stand in, if we stand in queues only.
@@ -202,6 +262,19 @@ impl SourceState {
 }
 
 impl Known {
+    /// It was out of reach, and is listed all the same: it may have come back.
+    fn found_again(&mut self, now: Instant) {
+        if let SourceState::Out(Out::Offline | Out::Unreachable(_) | Out::Silent) = self.state {
+            self.state = SourceState::Idle(now);
+            self.failures = MAX_RETRIES;
+        }
+    }
+
+    /// Only who has a slot there looks: without one it could take nothing.
+    fn next_look(&self) -> Option<Instant> {
+        self.look_at.filter(|_| matches!(self.state, SourceState::Linked(_, Standing::Granted)))
+    }
+
     fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.peer.short())
     }

@@ -61,7 +61,7 @@ impl Simulation {
     fn new(bytes: u64, alignment: u32, sources: &[Behaviour]) -> Self {
         let length = FileLength::new(bytes).unwrap();
         let start = Instant::now();
-        let mut scheduler = Scheduler::new(LeafSet::empty(length), alignment);
+        let mut scheduler = Scheduler::new(LeafSet::empty(length), alignment, 1);
         let mut lines = BTreeMap::new();
         for (id, behaviour) in (0..).map(SourceId).zip(sources) {
             let mut has = LeafSet::full(length);
@@ -229,6 +229,51 @@ fn without_a_source_that_has_the_rest_nothing_more_is_asked() {
     let mut simulation = Simulation::new(SONG, 1, &[partial]);
     assert_eq!(simulation.run(), None);
     assert!(simulation.scheduler.missing().all(|run| run.count() == 1 && run.first() % 3 == 2));
+}
+
+#[test]
+fn in_a_swarm_whole_sources_are_asked_for_what_nobody_else_has() {
+    let length = FileLength::new(SONG).unwrap();
+    let leaves = length.leaf_count();
+    let whole = SourceId(0);
+    let begins = |seed| {
+        let now = Instant::now();
+        let mut scheduler = Scheduler::new(LeafSet::empty(length), 1, seed);
+        scheduler.held.insert_range(length.range(0, 4).unwrap());
+        scheduler.free.subtract(&scheduler.held);
+        let mut half = LeafSet::empty(length);
+        half.insert_range(length.range(0, leaves / 2).unwrap());
+        scheduler.add_source(SourceId(1), half.clone(), Duration::from_millis(30), now);
+        scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), now);
+        let mut begins = Vec::new();
+        for action in scheduler.poll(now) {
+            let Action::Request { source, range, .. } = action else { panic!("{action:?}") };
+            assert_eq!(source == whole, !half.contains(length.leaf(range.first()).unwrap()), "{range:?}");
+            begins.push(range.first());
+        }
+        assert_eq!(begins.len(), 2 * MIN_REQUESTS);
+        begins
+    };
+    assert_eq!(begins(1), begins(1));
+    assert_ne!(begins(1), begins(2), "two downloaders ask for different leaves");
+}
+
+#[test]
+fn in_a_swarm_what_somebody_has_is_still_asked_of_who_has_all_when_nothing_else_is_left() {
+    let length = FileLength::new(SONG).unwrap();
+    let (now, whole) = (Instant::now(), SourceId(0));
+    let mut scheduler = Scheduler::new(LeafSet::empty(length), 1, 1);
+    let mut nearly = LeafSet::full(length);
+    nearly.remove(length.leaf(100).unwrap());
+    scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), now);
+    scheduler.add_source(SourceId(1), nearly, Duration::from_millis(30), now);
+    let of_whole = scheduler.poll(now).into_iter().filter_map(|action| match action {
+        Action::Request { source, range, .. } if source == whole => Some(range),
+        _ => None,
+    });
+    let of_whole: Vec<_> = of_whole.collect();
+    assert_eq!(of_whole[0], length.range(100, 1).unwrap());
+    assert!(of_whole.len() >= MIN_REQUESTS);
 }
 
 fn behaviours() -> impl Strategy<Value = Vec<Behaviour>> {

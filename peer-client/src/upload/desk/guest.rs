@@ -26,9 +26,11 @@ pub(super) struct Guest {
     pub(super) transfers: u32,
     pub(super) sent: u64,
     pub(super) rate: Rate,
+    /// Whether it passes on parts of what it is fetching.
+    pub(super) serves_parts: bool,
     complaints: Allowance,
-    /// Latest last.
-    files: VecDeque<FileId>,
+    /// What it asked for, and when it last did. Latest last.
+    files: VecDeque<(FileId, Instant)>,
 }
 
 impl Guest {
@@ -40,19 +42,23 @@ impl Guest {
             transfers: 0,
             sent: 0,
             rate: Rate::new(now),
+            serves_parts: false,
             complaints: Allowance::new(COMPLAINTS, COMPLAINT_EVERY, now),
             files: VecDeque::new(),
         }
     }
 
-    pub(super) fn begin(&mut self, file: FileId) {
+    pub(super) fn begin(&mut self, file: FileId, now: Instant) {
         self.transfers += 1;
-        if self.files.back() != Some(&file) {
-            self.files.retain(|other| *other != file);
-            if self.files.len() == FILES_REMEMBERED {
-                self.files.pop_front();
+        match self.files.back_mut() {
+            Some((last, asked)) if *last == file => *asked = now,
+            _ => {
+                self.files.retain(|(other, _)| *other != file);
+                if self.files.len() == FILES_REMEMBERED {
+                    self.files.pop_front();
+                }
+                self.files.push_back((file, now));
             }
-            self.files.push_back(file);
         }
     }
 
@@ -62,11 +68,16 @@ impl Guest {
     }
 
     pub(super) fn last_file(&self) -> Option<FileId> {
-        self.files.back().copied()
+        self.files.back().map(|(file, _)| *file)
+    }
+
+    /// When it last asked for some of `file`.
+    pub(super) fn asked_for(&self, file: FileId) -> Option<Instant> {
+        self.files.iter().find(|(asked, _)| *asked == file).map(|(_, at)| *at)
     }
 
     /// Whether a complaint about `file` counts.
     pub(super) fn complain(&mut self, file: FileId, now: Instant) -> bool {
-        self.files.contains(&file) && self.complaints.spend(now)
+        self.asked_for(file).is_some() && self.complaints.spend(now)
     }
 }

@@ -1,0 +1,143 @@
+//! The part of an attempt that moves bytes: the scheduler, the requests under way, and what is here already.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use choir_shared::leaf::{LeafRange, LeafSet};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::attempt::Happened;
+use crate::download::fetch::{Fetch, Target};
+use crate::download::parts::{Offer, Parts};
+use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
+use crate::session::Session;
+
+/// Exists once the tree layer is here.
+pub(super) struct Transfer {
+    scheduler: Scheduler,
+    target: Target,
+    fetches: HashMap<RequestId, UnderWay>,
+    /// Others may fetch what is here.
+    offer: Offer,
+}
+
+struct UnderWay {
+    task: AbortHandle,
+    /// See [`Fetch::end`].
+    end: Arc<AtomicU32>,
+}
+
+impl Transfer {
+    /// `held` is what is here of the file; `seed` is the scheduler's.
+    pub(super) fn new(target: Target, held: LeafSet, parts: &Parts, seed: u64) -> Self {
+        let offer = parts.open(Arc::clone(&target.part), Arc::clone(&target.layer), held.clone());
+        let scheduler = Scheduler::new(held, target.layer.leaves_per_node(), seed);
+        Self { scheduler, target, fetches: HashMap::new(), offer }
+    }
+
+    /// Does what the scheduler says, over the sessions that `session` finds. Returns the sources that it gives up.
+    pub(super) fn drive(
+        &mut self,
+        now: Instant,
+        session: impl Fn(SourceId) -> Option<Session>,
+        tasks: &mut JoinSet<Happened>,
+    ) -> Vec<SourceId> {
+        let mut given_up = Vec::new();
+        for action in self.scheduler.poll(now) {
+            match action {
+                Action::Request { id, source, range } => match session(source) {
+                    Some(session) => self.begin(id, source, session, range, tasks),
+                    None => self.scheduler.ended(id),
+                },
+                Action::Shorten { id, end } => {
+                    if let Some(fetch) = self.fetches.get(&id) {
+                        fetch.end.store(end, Ordering::Relaxed);
+                    }
+                }
+                Action::Stop { id } => {
+                    if let Some(fetch) = self.fetches.remove(&id) {
+                        fetch.task.abort();
+                    }
+                }
+                Action::GiveUp { source } => given_up.push(source),
+            }
+        }
+        given_up
+    }
+
+    fn begin(
+        &mut self,
+        id: RequestId,
+        source: SourceId,
+        session: Session,
+        range: LeafRange,
+        tasks: &mut JoinSet<Happened>,
+    ) {
+        let end = Arc::new(AtomicU32::new(range.end()));
+        let fetch = Fetch { id, source, session, range, end: Arc::clone(&end) };
+        let target = self.target.clone();
+        let task = tasks.spawn(async move {
+            fetch.run(target).await;
+            Happened::Fetched
+        });
+        self.fetches.insert(id, UnderWay { task, end });
+    }
+
+    /// What is here may still be fetched by others while this download waits.
+    pub(super) fn into_offer(self) -> Offer {
+        self.offer
+    }
+
+    pub(super) fn next_wakeup(&self, now: Instant) -> Option<Instant> {
+        self.scheduler.next_wakeup(now)
+    }
+
+    /// Leaves were verified and written.
+    pub(super) fn verified(&mut self, id: RequestId, source: SourceId, leaves: LeafRange, now: Instant) {
+        self.scheduler.verified(id, source, leaves, now);
+        self.offer.add(leaves);
+    }
+
+    pub(super) fn ended(&mut self, id: RequestId) {
+        self.fetches.remove(&id);
+        self.scheduler.ended(id);
+    }
+
+    pub(super) fn has_source(&self, id: SourceId) -> bool {
+        self.scheduler.has_source(id)
+    }
+
+    pub(super) fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
+        self.scheduler.add_source(id, has, round_trip, now);
+    }
+
+    pub(super) fn update_has(&mut self, id: SourceId, has: LeafSet) {
+        self.scheduler.update_has(id, has);
+    }
+
+    pub(super) fn update_round_trip(&mut self, id: SourceId, round_trip: Duration) {
+        self.scheduler.update_round_trip(id, round_trip);
+    }
+
+    pub(super) fn remove_source(&mut self, id: SourceId) {
+        self.scheduler.remove_source(id);
+    }
+
+    pub(super) fn rate(&self, id: SourceId) -> u64 {
+        self.scheduler.rate(id)
+    }
+
+    pub(super) fn bytes_held(&self) -> u64 {
+        self.scheduler.held().bytes()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.scheduler.is_complete()
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        !self.fetches.is_empty()
+    }
+}
