@@ -51,7 +51,7 @@ impl FileName {
             name.artist_in_brackets = Some(artist);
             *only = title;
         }
-        if name.texts.is_empty() {
+        if name.texts.is_empty() && !cleaned.is_empty() {
             name.texts = vec![cleaned];
         }
         name
