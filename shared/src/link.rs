@@ -10,7 +10,8 @@ use std::str::FromStr;
 use crate::file_id::FileId;
 use crate::identity::IndexKey;
 
-/// The longest link that is read: names are at most a few hundred bytes, tripled by encoding.
+/// The longest link, as it was given and as we would write it: names are at most a few hundred bytes, tripled by
+/// encoding.
 const MAX_LINK_BYTES: usize = 2048;
 
 /// A parsed link.
@@ -56,28 +57,37 @@ impl FromStr for Link {
         if text.len() > MAX_LINK_BYTES {
             return Err(InvalidLink::TooLong);
         }
-        let link = text.trim().strip_prefix("choir:").ok_or(InvalidLink::NotALink)?;
-        let (path, parameters) = link.split_once('?').unwrap_or((link, ""));
-        let parameter = |name: &str| {
-            parameters
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| decode(value).ok_or(InvalidLink::Encoding))
-                .transpose()
-        };
-        match path.split_once('/').ok_or(InvalidLink::NotALink)? {
-            ("file", file) => {
-                Ok(Self::File { file: file.parse().map_err(|_| InvalidLink::FileId)?, name: parameter("name")? })
-            }
-            ("join", authority) => Ok(Self::Join(JoinLink {
-                authority: checked_authority(authority)?,
-                key: parameter("key")?.map(|key| key.parse()).transpose().map_err(|_| InvalidLink::Key)?,
-                invite: parameter("invite")?.filter(|invite| !invite.is_empty()),
-            })),
-            ("album" | "list" | "peer", _) => Err(InvalidLink::Later),
-            _ => Err(InvalidLink::NotALink),
+        let link: Self = read(text)?;
+        // What was given without encoding may become three times as long, and then nobody could read what we write.
+        if link.to_string().len() > MAX_LINK_BYTES {
+            return Err(InvalidLink::TooLong);
         }
+        Ok(link)
+    }
+}
+
+fn read(text: &str) -> Result<Link, InvalidLink> {
+    let link = text.trim().strip_prefix("choir:").ok_or(InvalidLink::NotALink)?;
+    let (path, parameters) = link.split_once('?').unwrap_or((link, ""));
+    let parameter = |name: &str| {
+        parameters
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| decode(value).ok_or(InvalidLink::Encoding))
+            .transpose()
+    };
+    match path.split_once('/').ok_or(InvalidLink::NotALink)? {
+        ("file", file) => {
+            Ok(Link::File { file: file.parse().map_err(|_| InvalidLink::FileId)?, name: parameter("name")? })
+        }
+        ("join", authority) => Ok(Link::Join(JoinLink {
+            authority: checked_authority(authority)?,
+            key: parameter("key")?.map(|key| key.parse()).transpose().map_err(|_| InvalidLink::Key)?,
+            invite: parameter("invite")?.filter(|invite| !invite.is_empty()),
+        })),
+        ("album" | "list" | "peer", _) => Err(InvalidLink::Later),
+        _ => Err(InvalidLink::NotALink),
     }
 }
 
@@ -174,6 +184,14 @@ mod tests {
         for link in links {
             assert_eq!(link.to_string().parse(), Ok(link));
         }
+    }
+
+    #[test]
+    fn a_link_that_is_too_long_to_be_passed_on_is_refused() {
+        let named = |name: &str| format!("choir:file/{}-3?name={name}", "ab".repeat(32)).parse::<Link>();
+        assert!(named(&"ö".repeat(300)).is_ok());
+        assert_eq!(named(&"ö".repeat(400)), Err(InvalidLink::TooLong));
+        assert_eq!(named(&"x".repeat(2000)), Err(InvalidLink::TooLong));
     }
 
     #[test]
