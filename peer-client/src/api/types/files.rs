@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use choir_shared::FileId;
 use choir_shared::index_api::{LibraryFolder, SearchRow, TotalIs};
 use choir_shared::link::Link;
+use choir_shared::{FileId, SafeName};
 use serde::{Deserialize, Serialize};
 
 /// One page of results, merged over all indexes that were asked.
@@ -80,7 +80,9 @@ impl FileRow {
             file_name: row.file_name,
             path: here,
         };
-        row.link = Link::File { file: row.file_id, name: Some(row.download_name()) }.to_string();
+        // Made safe, the name is short as well: a link of any length could not be read again.
+        let name = SafeName::sanitise(&row.download_name(), &row.file_id.short());
+        row.link = Link::File { file: row.file_id, name: Some(name.into()) }.to_string();
         row
     }
 
@@ -110,4 +112,25 @@ pub struct BrowsePage {
     pub files: Vec<FileRow>,
     /// The `cursor` of the next page of files, if there is one.
     pub next: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_of_any_row_can_be_read_whatever_an_index_says_of_the_file() {
+        let row = |name: &str| {
+            serde_json::from_value(serde_json::json!({
+                "file_id": format!("{}-3", "ab".repeat(32)), "title": name, "artist": name, "format": "flac", "size": 3,
+                "sources": 1,
+            }))
+        };
+        for name in ["愛".repeat(170), "x".repeat(100_000), "../\u{202e}".into(), String::new()] {
+            let row = FileRow::new(row(&name).unwrap(), None);
+            let Link::File { file, name: Some(name) } = row.link.parse().unwrap() else { panic!("{}", row.link) };
+            assert_eq!(file, row.file_id);
+            assert!(SafeName::new(&name).is_ok(), "{name}");
+        }
+    }
 }
