@@ -19,7 +19,7 @@
 mod accounts;
 mod ballot;
 mod bans;
-mod change_set;
+pub mod change_set;
 mod claims;
 mod collections;
 mod columns;

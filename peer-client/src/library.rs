@@ -15,7 +15,7 @@
 //!   [`SharedFile::open_checked`] refuses to serve it meanwhile.
 
 mod beneath;
-mod describe;
+pub mod describe;
 mod file_kind;
 #[cfg(test)]
 mod fixture;
@@ -23,12 +23,12 @@ mod folders;
 mod hash;
 mod leaf_cache;
 mod left_out;
-mod path_tags;
+pub mod path_tags;
 mod scan;
 mod shared_file;
 mod stamp;
 mod store;
-mod tags;
+pub mod tags;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -13,16 +13,16 @@ use choir_shared::text::is_invisible;
 use choir_shared::{Digest, FileId, PeerId};
 
 /// A set that keeps all rules that can be checked by themselves.
-pub(super) struct Checked {
-    pub(super) set: ChangeSet,
+pub struct Checked {
+    pub set: ChangeSet,
     /// The canonical JSON of each claim that the set brings along.
-    pub(super) claims: HashMap<Digest, String>,
+    pub claims: HashMap<Digest, String>,
     /// Equal for a set that is repeated, whether or not it brings its claims along again.
-    pub(super) fingerprint: Digest,
+    pub fingerprint: Digest,
 }
 
 /// Checks the rules. The error is for the peer's log.
-pub(super) fn check(set: ChangeSet, owner: &PeerId) -> Result<Checked, String> {
+pub fn check(set: ChangeSet, owner: &PeerId) -> Result<Checked, String> {
     if set.add.len() + set.remove.len() + set.folders.len() > MAX_ENTRIES {
         return Err(format!("a change set has at most {MAX_ENTRIES} entries"));
     }

@@ -18,17 +18,17 @@ pub(crate) const DESCRIBER_VERSION: u32 = 1;
 
 /// What was found in a file.
 #[derive(Debug)]
-pub(crate) struct Findings {
-    pub(crate) kind: Kind,
-    pub(crate) format: Format,
-    pub(crate) audio: Option<AudioId>,
+pub struct Findings {
+    pub kind: Kind,
+    pub format: Format,
+    pub audio: Option<AudioId>,
     /// What its tags say, if they can be read.
-    pub(crate) tags: Option<Claim>,
-    pub(crate) vbr: Option<bool>,
+    pub tags: Option<Claim>,
+    pub vbr: Option<bool>,
 }
 
 /// The claim for a file at `relative` of the share that is called `share`.
-pub(crate) fn claim(share: &str, relative: &Path, findings: Findings) -> Claim {
+pub fn claim(share: &str, relative: &Path, findings: Findings) -> Claim {
     let names: Vec<_> = relative.iter().map(|name| name.to_string_lossy()).collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let mut claim = Claim {

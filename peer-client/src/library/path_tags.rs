@@ -26,23 +26,23 @@ use folder::FolderName;
 
 /// What a path tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PathTags {
-    pub(crate) title: Option<String>,
-    pub(crate) artist: Option<String>,
-    pub(crate) album: Option<String>,
-    pub(crate) album_artist: Option<String>,
-    pub(crate) track: Option<u32>,
-    pub(crate) disc: Option<u32>,
-    pub(crate) year: Option<u32>,
-    pub(crate) compilation: bool,
+pub struct PathTags {
+    pub title: Option<String>,
+    pub artist: Option<String>,
+    pub album: Option<String>,
+    pub album_artist: Option<String>,
+    pub track: Option<u32>,
+    pub disc: Option<u32>,
+    pub year: Option<u32>,
+    pub compilation: bool,
     /// Artist and album come from a structure that is rarely anything else, good enough to complete tags with.
-    pub(crate) solid: bool,
+    pub solid: bool,
 }
 
 pub(crate) const VARIOUS_ARTISTS: &str = "Various Artists";
 
 /// Reads the path of a song: the name of the shared folder, and the components below it, the file's name last.
-pub(crate) fn guess(share: &str, relative: &[&str]) -> PathTags {
+pub fn guess(share: &str, relative: &[&str]) -> PathTags {
     let Some((file, folders)) = relative.split_last() else { return PathTags::default() };
     let folders = Folders::read(share, folders);
     let file = FileName::read(stem(file), folders.depth());

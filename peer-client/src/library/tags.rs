@@ -28,7 +28,7 @@ const MAX_READ_TIME: Duration = Duration::from_secs(5);
 const MAX_ITEM_BYTES: usize = 16 << 20;
 
 /// What the tags and the sound format of a song say, all else left empty; nothing if it cannot be read.
-pub(crate) fn read(song: impl Read + Seek) -> Option<Claim> {
+pub fn read(song: impl Read + Seek) -> Option<Claim> {
     // The limit belongs to the thread, and every scan may run on another.
     apply_global_options(GlobalOptions::new().allocation_limit(MAX_ITEM_BYTES).preserve_format_specific_items(false));
     let source = Budget::new(BufReader::new(song), MAX_READ_BYTES, MAX_READ_TIME);
