@@ -5,10 +5,12 @@
 //! - [`mischief`] has peers that break the rules, made from the real parts.
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
+//! - [`fuzz`] has the fuzz targets, which need no network.
 //!
 //! Everything listens on loopback, lives in temporary folders, and ends with the value that owns it.
 
 pub mod fixtures;
+pub mod fuzz;
 pub mod index;
 pub mod mischief;
 pub mod peer;
