@@ -2,6 +2,7 @@
 
 mod admission;
 mod leaving;
+mod parts;
 mod serving;
 mod sharer;
 mod slots;

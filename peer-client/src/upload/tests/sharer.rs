@@ -37,6 +37,7 @@ struct Shelved {
     path: PathBuf,
     leaves: Arc<[Digest]>,
     stamp: Stamp,
+    contents: Contents,
 }
 
 type Stamp = (u64, i64, i64, u64);
@@ -47,9 +48,9 @@ fn stamp(metadata: &Metadata) -> Stamp {
 
 impl Shelf for Folder {
     fn find(&self, file: FileId) -> BoxFuture<'_, Option<ShelvedFile>> {
-        let found = self.files.get(&file).map(|Shelved { path, stamp: hashed, .. }| {
+        let found = self.files.get(&file).map(|Shelved { path, stamp: hashed, contents, .. }| {
             let (path, hashed) = (path.clone(), *hashed);
-            ShelvedFile::new(Visibility::Collections(vec![COLLECTION.into()]), Contents::Whole, move || {
+            ShelvedFile::new(Visibility::Collections(vec![COLLECTION.into()]), contents.clone(), move || {
                 CheckedFile::new(File::open(&path)?, move |metadata| stamp(metadata) == hashed)
             })
         });
@@ -57,7 +58,8 @@ impl Shelf for Folder {
     }
 
     fn leaves(&self, file: FileId) -> BoxFuture<'_, Option<Arc<[Digest]>>> {
-        std::future::ready(self.files.get(&file).map(|file| Arc::clone(&file.leaves))).boxed()
+        let whole = self.files.get(&file).filter(|file| matches!(file.contents, Contents::Whole));
+        std::future::ready(whole.map(|file| Arc::clone(&file.leaves))).boxed()
     }
 
     fn recheck(&self, file: FileId) {
@@ -91,6 +93,11 @@ pub(super) fn content(bytes: usize) -> Vec<u8> {
 
 impl Sharer {
     pub(super) fn with(slots: usize, sizes: &[usize]) -> Self {
+        Self::with_contents(slots, sizes, |_| Contents::Whole)
+    }
+
+    /// `contents` says how much of each file is to be had.
+    pub(super) fn with_contents(slots: usize, sizes: &[usize], contents: impl Fn(&HashedFile) -> Contents) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (mut files, mut ids, mut paths) = (HashMap::new(), Vec::new(), Vec::new());
         for size in sizes {
@@ -99,9 +106,11 @@ impl Sharer {
             let bytes = content(*size);
             hasher.update(&bytes);
             std::fs::write(&path, bytes).unwrap();
-            let HashedFile { id, leaves } = hasher.finish().unwrap();
+            let hashed = hasher.finish().unwrap();
+            let contents = contents(&hashed);
+            let HashedFile { id, leaves } = hashed;
             let stamp = stamp(&path.metadata().unwrap());
-            files.insert(id, Shelved { path: path.clone(), leaves: leaves.into(), stamp });
+            files.insert(id, Shelved { path: path.clone(), leaves: leaves.into(), stamp, contents });
             ids.push(id);
             paths.push(path);
         }
