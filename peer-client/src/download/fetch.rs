@@ -239,7 +239,20 @@ async fn write(target: &Target, batch: LeafRange, data: Vec<u8>) -> Result<(), F
         written
     };
     match tokio::task::spawn_blocking(write).await {
-        Ok(written) => Ok(written?),
+        Ok(written) => {
+            written?;
+            if target.part.is_sync_due() {
+                let (part, permit) = (Arc::clone(&target.part), Arc::clone(&target.writes).try_acquire_owned());
+                // Counts as a write, so it ends before the file is finished. If it fails, finishing says so.
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = part.sync() {
+                        tracing::error!(%error, "a part of a download was lost on its way to the disk");
+                    }
+                    drop(permit);
+                });
+            }
+            Ok(())
+        }
         // The runtime is shutting down.
         Err(_cancelled) => Err(FetchEnd::Session(SessionError::Ended(None))),
     }

@@ -1,6 +1,7 @@
 //! How a complete part becomes a file.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use choir_shared::SafeName;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat_with, unlinkat};
@@ -16,7 +17,10 @@ impl Part {
     /// Puts the file in its place. All leaves must be there; that proves the root, so nothing is read again.
     /// Returns the name it got, in the folder it was begun below.
     pub fn finish(&self, name: &SafeName) -> Result<SafeName, StoreError> {
-        self.file.sync_data().map_err(StoreError::io("save", &self.path))?;
+        if self.syncing.failed.load(Ordering::Relaxed) {
+            return Err(StoreError::io("save", &self.path)(io::Error::other("an earlier part of it was lost")));
+        }
+        self.sync()?;
         let name = self.rename(name).map_err(StoreError::io("finish", &self.path))?;
         self.sync_folder().map_err(StoreError::io("save the folder of", &self.path))?;
         let _ = self.partial.remove_file(layer_name(self.id));
@@ -118,6 +122,16 @@ mod tests {
         assert_eq!(part.finish(&safe("Song.ogg")).unwrap().as_str(), "Song.ogg");
         assert_eq!(fs::read(folder.path().join("Song.ogg")).unwrap(), data);
         assert!(!folder.path().join(PARTIAL_FOLDER).exists());
+    }
+
+    #[test]
+    fn a_sync_that_failed_once_is_never_made_good_by_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = song(10);
+        let part = fetched(folder.path(), &data, &file);
+        part.syncing.failed.store(true, Ordering::Relaxed);
+        assert!(part.finish(&safe("Song.ogg")).is_err());
+        assert!(!folder.path().join("Song.ogg").exists());
     }
 
     #[test]

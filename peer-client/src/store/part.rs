@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -25,7 +26,21 @@ pub struct Part {
     pub(super) partial: Dir,
     /// For messages only.
     pub(super) path: PathBuf,
+    pub(super) syncing: Syncing,
 }
+
+/// Bytes on their way from memory to the disk. If all of them waited for the end, the disk would stand idle during
+/// the transfer, and the line during the sync.
+#[derive(Default)]
+pub(super) struct Syncing {
+    /// Written since the last sync began.
+    bytes: AtomicU64,
+    /// A sync failed; see the rules of this module.
+    pub(super) failed: AtomicBool,
+}
+
+/// One sync takes tens of milliseconds, however little there is; a disk of 1 GB/s needs as long for this much.
+const SYNC_EVERY: u64 = 64 << 20;
 
 /// What an earlier run left.
 pub struct Resumed {
@@ -51,7 +66,7 @@ impl Part {
             io::Result::Ok((file, folder, partial))
         };
         let (file, folder, partial) = open().map_err(StoreError::io("open", &path))?;
-        Ok(Self { file, id, folder, partial, path })
+        Ok(Self { file, id, folder, partial, path, syncing: Syncing::default() })
     }
 
     /// Keeps the layer beside the part, so that a later run can tell which leaves are good.
@@ -106,7 +121,23 @@ impl Part {
 
     /// Writes verified leaves, `first` and those after it.
     pub fn write(&self, first: LeafIndex, data: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all_at(data, first.offset()).map_err(StoreError::io("write", &self.path))
+        self.file.write_all_at(data, first.offset()).map_err(StoreError::io("write", &self.path))?;
+        self.syncing.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether so much was written that it is time for [`Part::sync`]. Says so once.
+    pub fn is_sync_due(&self) -> bool {
+        let due = |bytes| (bytes >= SYNC_EVERY).then_some(0);
+        self.syncing.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
+    }
+
+    /// Waits until what was written so far is on the disk. Others may write meanwhile.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| {
+            self.syncing.failed.store(true, Ordering::Relaxed);
+            StoreError::io("save", &self.path)(error)
+        })
     }
 
     /// Another handle, for whoever sends what is here.

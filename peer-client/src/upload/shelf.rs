@@ -6,13 +6,14 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
 use choir_shared::{Digest, FileId};
 use futures_util::future::BoxFuture;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use super::admit::Audience;
 
@@ -96,12 +97,27 @@ impl CheckedFile {
 
     /// Reads `bytes` bytes that were those of the hashed file after they were read. Blocks.
     pub fn read(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Unreadable> {
-        let mut buffer = vec![0; bytes];
-        let read = self.file.read_exact_at(&mut buffer, offset);
+        // Not filled with zeros first: that alone was 3 % of what sending costs.
+        let mut buffer = Vec::with_capacity(bytes);
+        let read = self.fill(&mut buffer, offset, bytes);
         // First this: a file that was cut short fails to be read, but the cause is that it changed.
         self.check()?;
         read?;
         Ok(buffer)
+    }
+
+    fn fill(&self, buffer: &mut Vec<u8>, offset: u64, bytes: usize) -> io::Result<()> {
+        while buffer.len() < bytes {
+            let next = offset + buffer.len() as u64;
+            match pread(&self.file, spare_capacity(buffer), next) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may have been room for more than was asked for.
+        buffer.truncate(bytes);
+        Ok(())
     }
 }
 
