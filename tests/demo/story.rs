@@ -35,6 +35,8 @@ pub(crate) fn tell(arguments: &Arguments) -> anyhow::Result<Network> {
     let mut daemons = Vec::new();
     for peer in [&anna, &ben] {
         daemons.push(peer.daemon());
+        typed(peer, &["name", &peer.name]);
+        peer.run(["name", &peer.name]).expect_code(0);
         typed(peer, &["share", "add", "~/Music"]);
         let shared = peer.share().expect_code(0).json();
         say(&format!("{} shares {} files.", peer.name, shared["files"]));
