@@ -28,7 +28,14 @@ impl<R: FnMut(&mut [u8], u64) -> io::Result<()>> File<R> {
         Ok(bytes)
     }
 
+    /// The last `N` bytes before `end`, with zeros in front of them if there are fewer.
     pub(super) fn bytes_before<const N: usize>(&mut self, end: u64) -> io::Result<[u8; N]> {
-        end.checked_sub(N as u64).map_or(Ok([0; N]), |offset| self.bytes_at(offset))
+        let mut bytes = [0; N];
+        let missing = (N as u64).saturating_sub(end);
+        if let Some(there) = bytes.get_mut(missing as usize..).filter(|there| !there.is_empty()) {
+            let offset = end.saturating_sub(N as u64);
+            (self.read)(there, offset)?;
+        }
+        Ok(bytes)
     }
 }

@@ -132,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_found_behind_the_shortest_audio() {
+        for audio in [mp3(0), mp3(10)] {
+            for end in [id3v2(0, ID3V2_HAS_FOOTER), ape(0, false), lyrics(0)] {
+                assert_eq!(audio_of(&[&audio[..], &end].concat()), Some(&audio[..]));
+            }
+        }
+    }
+
+    #[test]
     fn audio_that_happens_to_end_like_a_tag_is_cut_alike_in_every_copy() {
         // Found by `two_taggings_of_the_same_audio_have_one_root`, when the extension was only seen before an ID3v1.
         for likeness in
