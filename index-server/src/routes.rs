@@ -38,8 +38,8 @@ pub(crate) fn router(index: Index) -> Router {
         .route("/files/{id}", get(files::show))
         .route("/files/{id}/sources", get(files::sources))
         .route("/introductions", post(introductions::introduce))
-        .route("/peers/{id}", get(peers::show))
-        .route("/peers/{id}/library", get(peers::browse))
+        .route("/peers/{who}", get(peers::show))
+        .route("/peers/{who}/library", get(peers::browse))
         .route("/control", get(control::connect));
     Router::new()
         .nest(PREFIX, api)

@@ -49,12 +49,12 @@ use tokio_util::task::TaskTracker;
 
 use database::Database;
 
-pub use accounts::{EnrolError, Enrolment, Member, RenameError};
+pub use accounts::{EnrolError, Enrolment, Member, Named, RenameError};
 pub use bans::{Ban, BanTarget, InvalidBanTarget};
 pub use error::{OpenError, StoreError};
 pub use files::{Counts, FileRow, IndexedFile};
 pub use invites::{AuditEntry, Invite};
-pub use name::{DisplayName, InvalidName, MAX_NAME_CHARS};
+pub use name::{DisplayName, InvalidName};
 pub use numbers::{FileNo, MemberNo};
 pub use publish::{Applied, ChangeError, Quotas};
 

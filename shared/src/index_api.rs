@@ -33,3 +33,8 @@ pub fn file_path(file: &crate::FileId) -> String {
 pub fn peer_path(peer: &crate::PeerId) -> String {
     format!("{PREFIX}/peers/{peer}")
 }
+
+/// The same for the peer that has this display name.
+pub fn named_peer_path(name: &str) -> String {
+    format!("{PREFIX}/peers/{}", crate::link::encode(name))
+}

@@ -26,6 +26,15 @@ pub struct Member {
     pub created_unix_s: u64,
 }
 
+/// Whom a name may mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It is this member's, written in whatever case and with whatever accents.
+    Exactly(Member),
+    /// It is nobody's, but looks like this member's.
+    LooksLike(Member),
+}
+
 /// How a key that is not known yet becomes a member. Whether the index takes any is the caller's to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enrolment<'a> {
@@ -56,6 +65,21 @@ impl Store {
     pub async fn member(&self, peer: &PeerId) -> Result<Option<Member>, StoreError> {
         let mut connection = self.accounts.readers.acquire().await?;
         find(&mut connection, peer).await
+    }
+
+    /// Who has this name. At most one member does: names are unique in both forms.
+    pub async fn named(&self, name: &DisplayName) -> Result<Option<Named>, StoreError> {
+        let row = sqlx::query(
+            "SELECT no, peer, name, browsable, created_unix_s, folded = ?1 AS is_same FROM members
+             WHERE folded = ?1 OR skeleton = ?2 ORDER BY is_same DESC LIMIT 1",
+        )
+        .bind(name.folded().to_owned())
+        .bind(name.skeleton().to_owned())
+        .fetch_optional(&self.accounts.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let member = read(&row)?;
+        Ok(Some(if row.try_get("is_same")? { Named::Exactly(member) } else { Named::LooksLike(member) }))
     }
 
     pub async fn member_by_no(&self, no: MemberNo) -> Result<Option<Member>, StoreError> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use choir_shared::index_api::{LibraryFolder, LibraryPage};
 
-use super::Store;
 use super::error::StoreError;
 use super::numbers::{FileNo, MemberNo};
+use super::{Member, Store};
 
 /// Most folders that are listed inside one; real collections have some thousands of artists.
 const MAX_FOLDERS: usize = 10_000;
@@ -19,24 +19,25 @@ impl Store {
     /// first page only. A cursor that this did not make begins anew.
     pub async fn library_page(
         &self,
-        member: MemberNo,
+        member: &Member,
         folder: &str,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<LibraryPage, StoreError> {
         let after = cursor.and_then(|cursor| cursor.parse().ok()).map(FileNo);
         let folders = match after {
-            None => self.folders_inside(member, folder).await?,
+            None => self.folders_inside(member.no, folder).await?,
             Some(_) => Vec::new(),
         };
         let limit = limit.clamp(1, MAX_FILES);
         // One more than asked for tells whether there is a next page.
-        let mut numbers = self.files_directly_inside(member, folder, after, limit + 1).await?;
+        let mut numbers = self.files_directly_inside(member.no, folder, after, limit + 1).await?;
         let more = numbers.len() > limit as usize;
         numbers.truncate(limit as usize);
         let next = numbers.last().filter(|_| more).map(|last| last.0.to_string());
         let files = self.files_by_no(&numbers).await?.into_iter().map(|file| file.row).collect();
-        Ok(LibraryPage { folder: folder.to_owned(), folders, files, next })
+        let (peer, name) = (Some(member.peer), member.name.clone());
+        Ok(LibraryPage { peer, name, folder: folder.to_owned(), folders, files, next })
     }
 
     async fn folders_inside(&self, member: MemberNo, folder: &str) -> Result<Vec<LibraryFolder>, StoreError> {

@@ -4,10 +4,8 @@
 //! direction or moves the cursor would make two of what looks like one. Names that speak for the index are nobody's,
 //! in every spelling that looks like them. The key stays the identity; a name is for reading.
 
+use choir_shared::index_api::people::MAX_NAME_CHARS;
 use choir_shared::text::{fold, is_invisible, skeleton};
-
-/// Long names push everything else off a line.
-pub const MAX_NAME_CHARS: usize = 32;
 
 /// Names under which somebody could speak for the index, or that programs use for nobody.
 const RESERVED: [&str; 14] = [

@@ -9,6 +9,7 @@ mod libraries;
 mod limits;
 mod meeting;
 mod operator;
+mod people;
 mod tls;
 mod web_socket;
 mod world;

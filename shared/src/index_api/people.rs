@@ -1,4 +1,4 @@
-//! `/me`, `/files/{id}/sources`, `/introductions`, `/peers/{id}` and `/peers/{id}/library`.
+//! `/me`, `/files/{id}/sources`, `/introductions`, `/peers/{key or name}` and `/peers/{key or name}/library`.
 
 use std::net::SocketAddr;
 
@@ -10,6 +10,10 @@ use crate::identity::PeerId;
 
 /// Most sources that one answer lists.
 pub const MAX_SOURCES: usize = 20;
+
+/// Most characters of a display name: long ones push everything else off a line. A key's text is longer, so that
+/// no text can be both.
+pub const MAX_NAME_CHARS: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
@@ -100,9 +104,14 @@ pub struct Profile {
     pub browsable: bool,
 }
 
-/// `GET /peers/{id}/library?folder=…&cursor=…`: one folder.
+/// `GET /peers/{key or name}/library?folder=…&cursor=…`: one folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LibraryPage {
+    /// Whose library it is; the question may have had a name only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub folder: String,
     /// Folders directly inside.
     pub folders: Vec<LibraryFolder>,

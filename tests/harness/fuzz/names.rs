@@ -4,9 +4,10 @@ use std::fmt::{Debug, Display};
 use std::path::{Component, Path};
 use std::str::FromStr;
 
-use choir_index::store::{BanTarget, DisplayName, MAX_NAME_CHARS};
+use choir_index::store::{BanTarget, DisplayName};
 use choir_peer::index_client::IndexUrl;
 use choir_shared::identity::{IndexKey, Signature};
+use choir_shared::index_api::people::MAX_NAME_CHARS;
 use choir_shared::link::{self as links, Link};
 use choir_shared::safe_name::MAX_NAME_BYTES;
 use choir_shared::text::is_invisible;

@@ -90,6 +90,28 @@ async fn a_name_is_one_members_in_every_spelling_that_looks_like_it() {
 }
 
 #[tokio::test]
+async fn a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart() {
+    let world = World::new().await;
+    for seed in 1..=2 {
+        world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
+    }
+    world.store.rename(&peer(1), &name("Björk"), NOW).await.unwrap();
+    world.store.rename(&peer(2), &name("Bo"), NOW).await.unwrap();
+    let member = async |seed| world.store.member(&peer(seed)).await.unwrap().unwrap();
+    let table = [
+        ("Björk", Some(Named::Exactly(member(1).await))),
+        ("BJORK", Some(Named::Exactly(member(1).await))),
+        ("Вjörk", Some(Named::LooksLike(member(1).await))),
+        ("bo", Some(Named::Exactly(member(2).await))),
+        ("B0", Some(Named::LooksLike(member(2).await))),
+        ("Bob", None),
+    ];
+    for (typed, meant) in table {
+        assert_eq!(world.store.named(&name(typed)).await.unwrap(), meant, "{typed}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_free_again_when_nobody_has_used_it_for_long() {
     let world = World::new().await;
     for seed in 1..=2 {

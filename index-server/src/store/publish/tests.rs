@@ -343,17 +343,18 @@ async fn a_library_is_browsed_folder_by_folder() {
     let folders = |page: &choir_shared::index_api::LibraryPage| {
         page.folders.iter().map(|folder| (folder.path.clone(), folder.files)).collect::<Vec<_>>()
     };
-    let root = world.store.library_page(anna.no, "", None, 10).await.unwrap();
+    let member = world.store.member(&anna.peer()).await.unwrap().unwrap();
+    let root = world.store.library_page(&member, "", None, 10).await.unwrap();
     assert_eq!(folders(&root), [("Music".into(), 7), ("Music2".into(), 1)]);
     assert!(root.files.is_empty());
 
-    let first = world.store.library_page(anna.no, "Music", None, 2).await.unwrap();
+    let first = world.store.library_page(&member, "Music", None, 2).await.unwrap();
     assert_eq!(folders(&first), [("Music/A".into(), 3), ("Music/B".into(), 1)]);
     assert_eq!(first.files.iter().map(|row| row.file_id).collect::<Vec<_>>(), [file(5), file(7)]);
-    let second = world.store.library_page(anna.no, "Music", first.next.as_deref(), 2).await.unwrap();
+    let second = world.store.library_page(&member, "Music", first.next.as_deref(), 2).await.unwrap();
     assert_eq!(second.files.iter().map(|row| row.file_id).collect::<Vec<_>>(), [file(8)]);
     assert_eq!((second.next, second.folders.len()), (None, 0));
-    let nowhere = world.store.library_page(anna.no, "Mus", None, 2).await.unwrap();
+    let nowhere = world.store.library_page(&member, "Mus", None, 2).await.unwrap();
     assert!(nowhere.files.is_empty() && nowhere.folders.is_empty());
 }
 
