@@ -70,6 +70,20 @@ impl TestPeer {
         Self { name: name.to_owned(), folder, index: url.to_owned() }
     }
 
+    /// Its commands use the index at `url` from now on, or several, with commas between.
+    pub fn turn_to(&mut self, url: &str) {
+        url.clone_into(&mut self.index);
+    }
+
+    /// The text of its key.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn key(&self) -> String {
+        let status = self.json(["status"]).expect_code(0).json();
+        status["peer_id"].as_str().expect("a status has the peer's key").to_owned()
+    }
+
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }

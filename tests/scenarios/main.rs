@@ -10,6 +10,7 @@ mod hostile_peers;
 mod index_faults;
 mod library;
 mod main_job;
+mod names;
 mod one_home;
 mod resume;
 mod swarm;

@@ -336,7 +336,8 @@ impl Service for FakeService {
         Ok(Uploads { uploads: Vec::new(), limit: limit.to_string() })
     }
 
-    async fn browse(&self, _: String, folder: String, _: Option<String>, _: Within) -> Answer<BrowsePage> {
+    async fn browse(&self, who: String, folder: String, _: Option<String>, _: Within) -> Answer<BrowsePage> {
+        self.note(format!("browse {folder:?} of {who}"));
         let folders = match folder.as_str() {
             "" | "Björk" => vec![choir_shared::index_api::LibraryFolder {
                 path: if folder.is_empty() { "Björk".to_owned() } else { "Björk/../Post".to_owned() },
@@ -352,15 +353,17 @@ impl Service for FakeService {
         Ok(whois_of(&peer, false))
     }
 
-    async fn ban(&self, peer: String) -> Answer<Whois> {
+    async fn ban(&self, peer: String, within: Within) -> Answer<Whois> {
+        self.note(format!("ban {peer} in {:?}", within.0));
         Ok(whois_of(&peer, true))
     }
 
-    async fn unban(&self, peer: String) -> Answer<Whois> {
+    async fn unban(&self, peer: String, within: Within) -> Answer<Whois> {
+        self.note(format!("unban {peer} in {:?}", within.0));
         Ok(whois_of(&peer, false))
     }
 
-    async fn doctor(&self, _: Option<String>) -> Answer<Doctor> {
+    async fn doctor(&self, _: Option<String>, _: Within) -> Answer<Doctor> {
         let finding = |what: &str, verdict| Finding {
             what: what.to_owned(),
             verdict,

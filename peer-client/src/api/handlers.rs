@@ -52,8 +52,12 @@ pub(super) struct OfPeer {
     peer: Option<String>,
 }
 
-pub(super) async fn doctor<S: Service>(State(door): Api<S>, Asked(of): Asked<OfPeer>) -> Answer<Doctor> {
-    door.service.doctor(of.peer).await.map(Json)
+pub(super) async fn doctor<S: Service>(
+    State(door): Api<S>,
+    within: Within,
+    Asked(of): Asked<OfPeer>,
+) -> Answer<Doctor> {
+    door.service.doctor(of.peer, within).await.map(Json)
 }
 
 pub(super) async fn stop<S: Service>(State(door): Api<S>) -> Answer<()> {
@@ -203,12 +207,20 @@ pub(super) async fn browse<S: Service>(
     door.service.browse(peer, of.folder, of.cursor, within).await.map(Json)
 }
 
-pub(super) async fn ban<S: Service>(State(door): Api<S>, InPath(peer): InPath<String>) -> Answer<Whois> {
-    door.service.ban(peer).await.map(Json)
+pub(super) async fn ban<S: Service>(
+    State(door): Api<S>,
+    within: Within,
+    InPath(peer): InPath<String>,
+) -> Answer<Whois> {
+    door.service.ban(peer, within).await.map(Json)
 }
 
-pub(super) async fn unban<S: Service>(State(door): Api<S>, InPath(peer): InPath<String>) -> Answer<Whois> {
-    door.service.unban(peer).await.map(Json)
+pub(super) async fn unban<S: Service>(
+    State(door): Api<S>,
+    within: Within,
+    InPath(peer): InPath<String>,
+) -> Answer<Whois> {
+    door.service.unban(peer, within).await.map(Json)
 }
 
 impl IntoResponse for ServiceError {

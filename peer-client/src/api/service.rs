@@ -1,9 +1,9 @@
 //! What the daemon does for its faces: one method per use case.
 //!
 //! The HTTP server turns requests into these calls and adds nothing but the guard; the daemon implements them.
-//! Peers are named as people name them (display name, key, or the beginning of a key), indexes by name or URL;
-//! the daemon resolves both and answers [`Ambiguous`](super::ErrorKind::Ambiguous) or
-//! [`NotFound`](super::ErrorKind::NotFound).
+//! Peers are named as people name them (display name or key), indexes by name or URL; the daemon resolves both and
+//! answers [`Ambiguous`](super::ErrorKind::Ambiguous) or [`NotFound`](super::ErrorKind::NotFound). Answers have the key
+//! and the name as the index has it, so that people see who was meant.
 
 use std::path::PathBuf;
 
@@ -96,13 +96,15 @@ pub trait Service: Send + Sync + 'static {
 
     fn whois(&self, peer: String, within: Within) -> impl Future<Output = Answer<Whois>> + Send;
 
-    /// Neither serves nor asks this peer any more.
-    fn ban(&self, peer: String) -> impl Future<Output = Answer<Whois>> + Send;
+    /// Neither serves nor asks this peer any more. The ban is on the key that the name means now, and a name must be
+    /// certain: every index that was asked has answered.
+    fn ban(&self, peer: String, within: Within) -> impl Future<Output = Answer<Whois>> + Send;
 
-    fn unban(&self, peer: String) -> impl Future<Output = Answer<Whois>> + Send;
+    /// [`NotFound`](super::ErrorKind::NotFound) if the peer is not banned.
+    fn unban(&self, peer: String, within: Within) -> impl Future<Output = Answer<Whois>> + Send;
 
     /// Looks at everything that must work, or at the way to one peer.
-    fn doctor(&self, peer: Option<String>) -> impl Future<Output = Answer<Doctor>> + Send;
+    fn doctor(&self, peer: Option<String>, within: Within) -> impl Future<Output = Answer<Doctor>> + Send;
 
     /// Asks the daemon to end; answers before it does.
     fn stop(&self) -> impl Future<Output = Answer<()>> + Send;

@@ -98,7 +98,7 @@ pub enum Command {
     Status,
     /// Find out what does not work, and what would help
     Doctor {
-        /// Look at the way to this peer
+        /// Look at the way to this peer: its name, or its key
         #[arg(value_name = "PEER")]
         peer: Option<String>,
     },
@@ -121,6 +121,7 @@ pub enum Command {
     },
     /// Look through what one peer shares
     Browse {
+        /// Its name, or its key
         #[arg(value_name = "PEER")]
         peer: String,
         #[arg(value_name = "PATH", default_value = "", hide_default_value = true)]
@@ -128,16 +129,19 @@ pub enum Command {
     },
     /// What is known of a peer
     Whois {
+        /// Its name, or its key
         #[arg(value_name = "PEER")]
         peer: String,
     },
     /// Neither serve a peer nor fetch from it
     Ban {
+        /// Its name, or its key; the ban is on the key
         #[arg(value_name = "PEER")]
         peer: String,
     },
     /// Undo a ban
     Unban {
+        /// Its name, or its key
         #[arg(value_name = "PEER")]
         peer: String,
     },

@@ -183,6 +183,23 @@ async fn albums_and_folders_come_with_their_folders() {
     assert!(asked.contains(r#"download Isobel.flac to ["Björk", "Post"] in None"#), "{asked}");
     // What a stranger calls its folders is passed on as it is: the daemon makes it safe.
     assert!(asked.contains(r#"download Isobel.flac to ["..", "Post"] in Some("/out")"#), "{asked}");
+    let bob = crate::api::fake::peer(2);
+    assert!(asked.contains("browse \"Björk\" of bob\n"), "{asked}");
+    assert!(asked.contains(&format!("browse \"Björk/../Post\" of {bob}\n")), "a name is asked for once: {asked}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_meant_is_shown_by_name_and_whole_key() {
+    let daemon = FakeDaemon::start(songs()).await;
+    let bob = crate::api::fake::peer(2).to_string();
+    for line in ["--index home ban bob", "unban bob", "whois bob", "browse bob", "get --folder bob Björk"] {
+        let ran = choir(&daemon, line).await;
+        let said = format!("{}{}", ran.data, ran.messages);
+        assert!(ran.exit == Exit::Done && said.contains("bob") && said.contains(&bob), "{line}: {said}");
+    }
+    let asked = daemon.service.asked.lock().unwrap().join("\n");
+    assert!(asked.contains(r#"ban bob in ["home"]"#) && asked.contains("unban bob in []"), "{asked}");
     daemon.stop().await;
 }
 

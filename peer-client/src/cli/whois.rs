@@ -1,5 +1,6 @@
 //! `choir whois PEER`
 
+use choir_shared::PeerId;
 use choir_shared::text::escape_controls;
 
 use super::context::Context;
@@ -30,10 +31,11 @@ fn show(out: &Output, whois: &Whois) {
     }
 }
 
-/// `bob (mzxw6ytb)`: who is meant, where names may be borrowed.
-pub(super) fn called(whois: &Whois) -> String {
-    match &whois.name {
-        Some(name) => format!("{} ({})", escape_controls(name), whois.peer.short()),
-        None => whois.peer.to_string(),
+/// `Bob (rkeohx…n5oa)`, with the whole key: the name as it is registered shows who a typed name was taken for, and the
+/// key is what stays when names change hands.
+pub(super) fn called(name: Option<&str>, peer: &PeerId) -> String {
+    match name {
+        Some(name) => format!("{} ({peer})", escape_controls(name)),
+        None => peer.to_string(),
     }
 }

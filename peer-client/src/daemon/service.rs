@@ -4,6 +4,7 @@
 
 mod downloads;
 mod files;
+mod meant;
 mod people;
 mod sharing;
 mod status;
@@ -144,17 +145,17 @@ impl Service for PeerService {
         self.who_is(&peer, &within).await
     }
 
-    async fn ban(&self, peer: String) -> Answer<Whois> {
-        self.ban_peer(&peer).await
+    async fn ban(&self, peer: String, within: Within) -> Answer<Whois> {
+        self.ban_peer(&peer, &within).await
     }
 
-    async fn unban(&self, peer: String) -> Answer<Whois> {
-        self.unban_peer(&peer).await
+    async fn unban(&self, peer: String, within: Within) -> Answer<Whois> {
+        self.unban_peer(&peer, &within).await
     }
 
-    async fn doctor(&self, peer: Option<String>) -> Answer<Doctor> {
+    async fn doctor(&self, peer: Option<String>, within: Within) -> Answer<Doctor> {
         match peer {
-            Some(peer) => self.examine_peer(&peer).await,
+            Some(peer) => self.examine_peer(&peer, &within).await,
             None => self.examine().await,
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use choir_shared::identity::{IndexKey, SecretKey};
 use choir_shared::index_api::{
     ChangeSet, ChangesAnswer, Info, Introduction, IntroductionRequest, LibraryPage, Me, MeUpdate, PREFIX, Profile,
-    SearchPage, SearchRow, Sources, file_path, library, peer_path,
+    SearchPage, SearchRow, Sources, file_path, library, named_peer_path, peer_path,
 };
 use choir_shared::query::Query;
 use choir_shared::{FileId, PeerId};
@@ -240,6 +240,13 @@ impl IndexHttp {
         rules::profile(self.ask_as_member(self.request(Method::GET, &peer_path(peer)), MAX_ANSWER_BYTES).await?, peer)
     }
 
+    /// The peer that has a display name here. Which spellings mean it is the index's to say; that the name is another
+    /// is not.
+    pub async fn profile_named(&self, name: &str) -> Result<Profile, IndexError> {
+        let request = self.request(Method::GET, &named_peer_path(name));
+        rules::profile_named(self.ask_as_member(request, MAX_ANSWER_BYTES).await?, name)
+    }
+
     /// One folder of a peer's library; the empty path is its top.
     pub async fn library(&self, peer: &PeerId, folder: &str, cursor: Option<&str>) -> Result<LibraryPage, IndexError> {
         let mut request =
@@ -247,7 +254,7 @@ impl IndexHttp {
         if let Some(cursor) = cursor {
             request = request.query(&[("cursor", cursor)]);
         }
-        rules::library_page(self.ask_as_member(request, MAX_PAGE_BYTES).await?)
+        rules::library_page(self.ask_as_member(request, MAX_PAGE_BYTES).await?, peer)
     }
 
     pub async fn publish(&self, set: &ChangeSet) -> Result<ChangesAnswer, IndexError> {

@@ -44,7 +44,7 @@ pub struct Search {
     /// Like 3:45, or seconds
     #[arg(long, value_name = "TIME", value_parser = units::parse_length)]
     pub max_length: Option<Length>,
-    /// Only what this peer shares
+    /// Only what this peer shares, by name or key
     #[arg(long, value_name = "PEER")]
     pub peer: Option<String>,
     /// relevance, size, bitrate, duration, title, artist or sources
@@ -81,7 +81,7 @@ pub struct Get {
     /// A whole album
     #[arg(long, value_name = "TEXT", group = "what")]
     pub album: Option<String>,
-    /// A folder that a peer shares, with what is inside
+    /// A folder that a peer shares, with what is inside; the peer by name or key
     #[arg(long, value_names = ["PEER", "PATH"], num_args = 2, group = "what")]
     pub folder: Option<Vec<String>>,
     /// The folder to put the files in

@@ -13,6 +13,7 @@ use crate::cli::browse::whole_folder;
 use crate::cli::choice::{self, numbers};
 use crate::cli::context::Context;
 use crate::cli::last_search::{LastSearch, MIN_PREFIX_DIGITS};
+use crate::cli::whois::called;
 
 /// Most files of one folder with all that is inside. More is asked for in parts, knowingly.
 const MAX_FILES: usize = 10_000;
@@ -50,7 +51,7 @@ pub(super) async fn resolve(context: &Context, client: &ApiClient, get: &Get) ->
         return whole_album(context, client, get, text).await;
     }
     if let Some([peer, path]) = get.folder.as_deref() {
-        return folder(client, get, peer, path).await.map(Found::Wanted);
+        return folder(context, client, get, peer, path).await.map(Found::Wanted);
     }
     if let Some(references) =
         get.targets.iter().map(|target| Reference::read(target)).collect::<Answer<Option<Vec<_>>>>()?
@@ -181,15 +182,21 @@ async fn whole_album(context: &Context, client: &ApiClient, get: &Get, text: &st
 }
 
 /// A folder with all that is inside.
-async fn folder(client: &ApiClient, get: &Get, peer: &str, path: &str) -> Answer<Wanted> {
+async fn folder(context: &Context, client: &ApiClient, get: &Get, who: &str, path: &str) -> Answer<Wanted> {
     let path = path.trim_matches('/');
     let mut wanted =
         Wanted { group: Some(path.to_owned()).filter(|path| !path.is_empty()), several: true, ..Wanted::default() };
     let mut open = vec![path.to_owned()];
     let mut looked_into = 0;
+    // A name that changes hands meanwhile must not lead into another's library.
+    let mut who = who.to_owned();
     while let Some(inner) = open.pop() {
+        let page = whole_folder(client, &who, &inner).await?;
+        if looked_into == 0 {
+            context.out.message(called(page.name.as_deref(), &page.peer));
+            who = page.peer.to_string();
+        }
         looked_into += 1;
-        let page = whole_folder(client, peer, &inner).await?;
         let subfolders = relative(path, &inner, get.out.is_some());
         wanted.files.extend(page.files.iter().map(|row| WantedFile {
             subfolders: subfolders.clone(),

@@ -5,20 +5,27 @@ use choir_shared::identity::IndexKey;
 use choir_shared::index_api::Profile;
 
 use super::PeerService;
+use super::meant::Meant;
+use super::sharing::internal;
 use crate::api::types::{BrowsePage, Whois, Within};
 use crate::api::{Answer, ErrorKind, ServiceError};
 use crate::daemon::errors::index_error;
 
 impl PeerService {
-    pub(super) async fn who_is(&self, peer: &str, within: &Within) -> Answer<Whois> {
-        let peer = peer_id(peer)?;
+    pub(super) async fn who_is(&self, who: &str, within: &Within) -> Answer<Whois> {
+        let meant = self.meant(who, within).await?;
+        self.known(&meant, within).await
+    }
+
+    async fn known(&self, meant: &Meant, within: &Within) -> Answer<Whois> {
+        let peer = meant.peer;
         let profiles = self.profiles(peer, within).await?;
         let Some((_, first)) = profiles.first() else {
             return Err(ServiceError::new(ErrorKind::NotFound, format!("no index knows {}", peer.short())));
         };
         Ok(Whois {
             peer,
-            name: first.name.clone(),
+            name: meant.name.clone().or_else(|| first.name.clone()),
             online: profiles.iter().any(|(_, profile)| profile.online),
             member_since_unix_s: Some(first.member_since_unix_s),
             files: first.files,
@@ -47,12 +54,12 @@ impl PeerService {
 
     pub(super) async fn browse_peer(
         &self,
-        peer: &str,
+        who: &str,
         folder: &str,
         cursor: Option<&str>,
         within: &Within,
     ) -> Answer<BrowsePage> {
-        let peer = peer_id(peer)?;
+        let Meant { peer, name, .. } = self.meant(who, within).await?;
         let mut failure = ServiceError::new(ErrorKind::NotFound, format!("no index knows {}", peer.short()));
         for key in self.indexes.within(within).await? {
             let Some(index) = self.client.index(&key) else { continue };
@@ -63,10 +70,9 @@ impl PeerService {
                         files.push(self.row(row).await);
                     }
                     self.seen.remember(&files);
-                    let name = index.profile(&peer).await.ok().and_then(|profile| profile.name);
                     return Ok(BrowsePage {
                         peer,
-                        name,
+                        name: name.or(page.name),
                         folder: page.folder,
                         folders: page.folders,
                         files,
@@ -79,26 +85,31 @@ impl PeerService {
         Err(failure)
     }
 
-    pub(super) async fn ban_peer(&self, peer: &str) -> Answer<Whois> {
-        let peer = peer_id(peer)?;
-        self.bans.ban(peer).await.map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
-        if let Some(session) = self.reach.existing(peer).await {
+    pub(super) async fn ban_peer(&self, who: &str, within: &Within) -> Answer<Whois> {
+        let meant = self.meant(who, within).await?.certain()?;
+        self.bans.ban(meant.peer).await.map_err(internal)?;
+        if let Some(session) = self.reach.existing(meant.peer).await {
             session.close(choir_shared::wire::CloseCode::Banned);
         }
-        Ok(self.known_or_bare(peer).await)
+        Ok(self.known_or_bare(meant, within).await)
     }
 
-    pub(super) async fn unban_peer(&self, peer: &str) -> Answer<Whois> {
-        let peer = peer_id(peer)?;
-        self.bans.unban(peer).await.map_err(|error| ServiceError::new(ErrorKind::Internal, error.to_string()))?;
-        Ok(self.known_or_bare(peer).await)
+    pub(super) async fn unban_peer(&self, who: &str, within: &Within) -> Answer<Whois> {
+        let meant = self.meant(who, within).await?.certain()?;
+        if !self.bans.contains(&meant.peer) {
+            let error = ServiceError::new(ErrorKind::NotFound, format!("{meant} is not banned here"));
+            return Err(error.hint("a ban is on the key; the name may have changed hands since"));
+        }
+        self.bans.unban(meant.peer).await.map_err(internal)?;
+        Ok(self.known_or_bare(meant, within).await)
     }
 
     /// A ban needs no index: what one would say is only nice to have.
-    async fn known_or_bare(&self, peer: PeerId) -> Whois {
-        self.who_is(&peer.to_string(), &Within::default()).await.unwrap_or_else(|_| Whois {
+    async fn known_or_bare(&self, meant: Meant, within: &Within) -> Whois {
+        let peer = meant.peer;
+        self.known(&meant, within).await.unwrap_or_else(|_| Whois {
             peer,
-            name: None,
+            name: meant.name,
             online: false,
             member_since_unix_s: None,
             files: 0,
@@ -109,16 +120,8 @@ impl PeerService {
         })
     }
 
-    fn name_of(&self, index: &IndexKey) -> String {
+    pub(super) fn name_of(&self, index: &IndexKey) -> String {
         let state = self.client.states().into_iter().find(|state| state.key == *index);
         state.map_or_else(|| index.short(), |state| state.name)
     }
-}
-
-/// Indexes have no route from names to keys: a name is a claim, and the key stands in every list that shows one.
-fn peer_id(text: &str) -> Answer<PeerId> {
-    text.parse().map_err(|_| {
-        ServiceError::new(ErrorKind::Usage, format!("{text} is no peer's key"))
-            .hint("a peer is named by the 52 letters of its key; `choir get` and `choir uploads` show them")
-    })
 }

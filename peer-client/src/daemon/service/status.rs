@@ -3,7 +3,7 @@
 use choir_shared::address::Scope;
 
 use super::PeerService;
-use crate::api::types::{Doctor, Finding, IndexState, Reachability, Shared, Status, Verdict};
+use crate::api::types::{Doctor, Finding, IndexState, Reachability, Shared, Status, Verdict, Within};
 use crate::api::{Answer, ErrorKind, ServiceError};
 use crate::download::status::State;
 use crate::library::Watching;
@@ -123,9 +123,10 @@ impl PeerService {
     }
 
     /// The way to one peer: is it known, can it be introduced, does it answer?
-    pub(super) async fn examine_peer(&self, peer: &str) -> Answer<Doctor> {
-        let known = self.who_is(peer, &Default::default()).await?;
-        let mut findings = vec![good("index", format!("knows it; {} files", known.files))];
+    pub(super) async fn examine_peer(&self, peer: &str, within: &Within) -> Answer<Doctor> {
+        let known = self.who_is(peer, within).await?;
+        let name = known.name.as_deref().unwrap_or("a peer without a name");
+        let mut findings = vec![good("index", format!("knows {name}, {}; {} files", known.peer, known.files))];
         findings.push(if known.online {
             good("presence", "online".to_owned())
         } else {

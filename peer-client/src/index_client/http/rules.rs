@@ -1,7 +1,7 @@
 //! What an honest index never answers. Whoever breaks one of these rules is not asked to explain: the answer is
 //! dropped whole, because the rest of it deserves no more belief.
 //!
-//! 1. An answer is about what was asked: this file, this peer.
+//! 1. An answer is about what was asked: this file, this peer, this name but for case and accents.
 //! 2. No list is longer than it may be.
 //! 3. A row's size is the length in its file id.
 //! 4. A candidate is an address where a peer can be. Whether it may be dialled from here depends on more and is
@@ -13,6 +13,7 @@ use choir_shared::address::Scope;
 use choir_shared::index_api::people::MAX_SOURCES;
 use choir_shared::index_api::{Candidate, Introduction, LibraryPage, Me, Profile, SearchPage, SearchRow, Sources};
 use choir_shared::query::{MAX_CURSOR_BYTES, Query};
+use choir_shared::text::fold;
 use choir_shared::{FileId, PeerId};
 
 use super::super::error::IndexError;
@@ -85,7 +86,17 @@ pub(super) fn profile(answer: Profile, peer: &PeerId) -> Result<Profile, IndexEr
     if answer.peer == *peer { Ok(answer) } else { Err(IndexError::nonsense("another peer than was asked for")) }
 }
 
-pub(super) fn library_page(page: LibraryPage) -> Result<LibraryPage, IndexError> {
+pub(super) fn profile_named(answer: Profile, name: &str) -> Result<Profile, IndexError> {
+    match &answer.name {
+        Some(answered) if fold(answered) == fold(name) => Ok(answer),
+        _ => Err(IndexError::nonsense("a peer with another name than was asked for")),
+    }
+}
+
+pub(super) fn library_page(page: LibraryPage, peer: &PeerId) -> Result<LibraryPage, IndexError> {
+    if page.peer.is_some_and(|owner| owner != *peer) {
+        return Err(IndexError::nonsense("another peer's library"));
+    }
     page.files.iter().try_for_each(row)?;
     Ok(page)
 }
@@ -129,6 +140,34 @@ mod tests {
         assert_eq!(kept.sources, [source(1), source(2)]);
         let crowd = Sources { sources: vec![source(1); MAX_SOURCES + 1], online: 4 };
         assert!(sources(crowd, &peer(3)).is_err());
+    }
+
+    #[test]
+    fn who_is_found_by_name_has_that_name() {
+        let profile = |name: Option<&str>| Profile {
+            peer: peer(1),
+            name: name.map(str::to_owned),
+            online: false,
+            member_since_unix_s: 0,
+            files: 0,
+            bytes: 0,
+            browsable: true,
+        };
+        for (answered, fine) in [(Some("Björk"), true), (Some("BJORK"), true), (Some("Вjörk"), false), (None, false)]
+        {
+            assert_eq!(profile_named(profile(answered), "bjork").is_ok(), fine, "{answered:?}");
+        }
+        let library = |owner| LibraryPage {
+            peer: owner,
+            name: None,
+            folder: String::new(),
+            folders: vec![],
+            files: vec![],
+            next: None,
+        };
+        for (owner, fine) in [(Some(peer(1)), true), (None, true), (Some(peer(2)), false)] {
+            assert_eq!(library_page(library(owner), &peer(1)).is_ok(), fine, "{owner:?}");
+        }
     }
 
     #[test]
