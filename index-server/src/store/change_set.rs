@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use choir_shared::audio::AudioId;
 use choir_shared::index_api::library::{MAX_ENTRIES, MAX_FOLDER_BYTES};
 use choir_shared::index_api::{ChangeSet, Phase};
 use choir_shared::library::{Head, MAX_COLLECTION_BYTES};
@@ -15,10 +16,16 @@ use choir_shared::{Digest, FileId, PeerId};
 /// A set that keeps all rules that can be checked by themselves.
 pub struct Checked {
     pub set: ChangeSet,
-    /// The canonical JSON of each claim that the set brings along.
-    pub claims: HashMap<Digest, String>,
+    /// The claims that the set brings along.
+    pub claims: HashMap<Digest, BroughtClaim>,
     /// Equal for a set that is repeated, whether or not it brings its claims along again.
     pub fingerprint: Digest,
+}
+
+/// What of a claim is stored, and what is checked again for each file that it is named for.
+pub struct BroughtClaim {
+    pub canonical_json: String,
+    pub audio: Option<AudioId>,
 }
 
 /// Checks the rules. The error is for the peer's log.
@@ -42,7 +49,7 @@ pub fn check(set: ChangeSet, owner: &PeerId) -> Result<Checked, String> {
         check_head(head, &set, owner)?;
     }
     let fingerprint = fingerprint(&set);
-    let claims = canonical_claims(&set)?;
+    let claims = brought_claims(&set)?;
     Ok(Checked { set, claims, fingerprint })
 }
 
@@ -80,14 +87,15 @@ fn check_head(head: &Head, set: &ChangeSet, owner: &PeerId) -> Result<(), String
     Ok(())
 }
 
-fn canonical_claims(set: &ChangeSet) -> Result<HashMap<Digest, String>, String> {
+fn brought_claims(set: &ChangeSet) -> Result<HashMap<Digest, BroughtClaim>, String> {
     let mut claims = HashMap::new();
     for entry in &set.add {
         let Some(claim) = &entry.claim else { continue };
         if claim.hash() != entry.claim_hash {
             return Err(format!("the claim of file {} has another hash", entry.file.short()));
         }
-        claims.entry(entry.claim_hash).or_insert_with(|| claim.to_canonical_json());
+        let brought = || BroughtClaim { canonical_json: claim.to_canonical_json(), audio: claim.audio };
+        claims.entry(entry.claim_hash).or_insert_with(brought);
     }
     Ok(claims)
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use choir_shared::Digest;
+use choir_shared::audio::AudioId;
 use sqlx::SqliteConnection;
 
-use super::change_set::Checked;
+use super::change_set::{BroughtClaim, Checked};
 use super::columns::{digest, json};
 use super::error::StoreError;
 use super::numbers::{ClaimNo, next_no};
@@ -23,32 +24,38 @@ pub(super) struct KnownClaim {
     pub(super) no: ClaimNo,
     /// Of its canonical JSON.
     pub(super) bytes: u64,
+    /// One claim may be made of several files, and its audio need not lie in all of them.
+    pub(super) audio: Option<AudioId>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) async fn resolve(database: &mut SqliteConnection, checked: &'a Checked) -> Result<Self, StoreError> {
         let hashes: BTreeSet<Digest> = checked.set.add.iter().map(|entry| entry.claim_hash).collect();
-        let rows: Vec<(u32, Vec<u8>, u64)> = sqlx::query_as(
-            "SELECT c.no, c.hash, octet_length(c.json) FROM json_each(?1) j CROSS JOIN claims c ON c.hash = unhex(j.value)",
+        let rows: Vec<(u32, Vec<u8>, u64, Option<String>)> = sqlx::query_as(
+            "SELECT c.no, c.hash, octet_length(c.json), c.json -> '$.audio'
+             FROM json_each(?1) j CROSS JOIN claims c ON c.hash = unhex(j.value)",
         )
         .bind(json(&hashes))
         .fetch_all(&mut *database)
         .await?;
         let mut claims = Self { known: HashMap::new(), new: Vec::new(), unknown: Vec::new() };
-        for (no, hash, bytes) in rows {
-            claims.known.insert(digest(&hash)?, KnownClaim { no: ClaimNo(no), bytes });
+        for (no, hash, bytes, audio) in rows {
+            let audio = audio.map(|json| serde_json::from_str(&json)).transpose();
+            let audio = audio.map_err(|_| StoreError::Corrupt("an audio id that is none"))?;
+            claims.known.insert(digest(&hash)?, KnownClaim { no: ClaimNo(no), bytes, audio });
         }
         let mut next = next_no(database, "SELECT coalesce(max(no), 0) FROM claims").await?;
         for hash in hashes {
             if claims.known.contains_key(&hash) {
                 continue;
             }
-            let Some(canonical) = checked.claims.get(&hash) else {
+            let Some(BroughtClaim { canonical_json, audio }) = checked.claims.get(&hash) else {
                 claims.unknown.push(hash);
                 continue;
             };
-            claims.known.insert(hash, KnownClaim { no: ClaimNo(next), bytes: canonical.len() as u64 });
-            claims.new.push((next, hash.to_string(), canonical));
+            let bytes = canonical_json.len() as u64;
+            claims.known.insert(hash, KnownClaim { no: ClaimNo(next), bytes, audio: *audio });
+            claims.new.push((next, hash.to_string(), canonical_json));
             next = next.checked_add(1).ok_or(StoreError::Corrupt("more claims than numbers"))?;
         }
         Ok(claims)

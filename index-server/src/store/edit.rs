@@ -69,6 +69,10 @@ pub(super) async fn plan(
     let mut next_file = next_no(database, "SELECT coalesce(max(no), 0) FROM files").await?;
     for entry in &set.add {
         let claim = claims.known.get(&entry.claim_hash).ok_or(StoreError::Corrupt("a claim that vanished"))?;
+        if claim.audio.is_some_and(|audio| !audio.lies_in(entry.file.length())) {
+            let file = entry.file.short();
+            return Err(ChangeError::BadEntry(format!("the claim of file {file} names audio that lies outside of it")));
+        }
         let no = match numbers.get(&entry.file) {
             Some(&no) => no,
             None => {

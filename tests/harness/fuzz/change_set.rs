@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use choir_index::store::change_set::{Checked, check};
+use choir_index::store::change_set::{BroughtClaim, Checked, check};
 use choir_shared::Claim;
 use choir_shared::identity::SecretKey;
 use choir_shared::index_api::ChangeSet;
@@ -40,9 +40,9 @@ fn keeps_the_rules(set: ChangeSet) {
         assert!(path.len() <= MAX_FOLDER_BYTES && !path.starts_with('/'));
         assert!(path.split('/').all(|part| !part.is_empty() && part != "." && part != ".."));
     }
-    for (hash, json) in &claims {
-        let claim = Claim::parse(json.as_bytes()).expect("a claim as the index keeps it");
-        assert_eq!((claim.hash(), claim.to_canonical_json()), (*hash, json.clone()));
+    for (hash, BroughtClaim { canonical_json, audio }) in &claims {
+        let claim = Claim::parse(canonical_json.as_bytes()).expect("a claim as the index keeps it");
+        assert_eq!((claim.hash(), &claim.to_canonical_json(), &claim.audio), (*hash, canonical_json, audio));
     }
     assert!(set.head.iter().all(|head| head.verify(&owner)));
 

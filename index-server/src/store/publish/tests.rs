@@ -1,6 +1,8 @@
 use choir_shared::Claim;
+use choir_shared::audio::AudioId;
 use choir_shared::claim::Kind;
 use choir_shared::index_api::Folder;
+use choir_shared::leaf::FileLength;
 
 use super::*;
 use crate::store::Counts;
@@ -62,6 +64,33 @@ async fn a_set_with_one_bad_entry_changes_nothing() {
     assert_eq!(world.store.revision().await.unwrap(), before);
     assert_eq!(world.store.file_no(&file(2)).await.unwrap(), None);
     anna.send(&world, good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_whose_audio_lies_outside_of_the_file_is_refused_for_that_file() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    let root = Digest::of(b"audio");
+    let tagged = |offset, bytes| {
+        let length = FileLength::new(bytes).unwrap();
+        Claim { audio: Some(AudioId { root, offset, length }), ..song("Tagged") }
+    };
+    // File 9 has 1009 bytes, and file 8 one less.
+    let claim = tagged(9, 1000);
+    let nowhere = tagged(u64::MAX, 1000);
+    for (what, seed, claim) in [("one byte too long", 8, &claim), ("beyond numbers", 9, &nowhere)] {
+        let brought = anna.clone().change(&[(seed, claim)], &[]);
+        assert!(matches!(anna.send(&world, brought).await, Err(ChangeError::BadEntry(_))), "{what}");
+    }
+    let mut twice = anna.clone().change(&[(9, &claim), (8, &claim)], &[]);
+    twice.add[1].claim = None;
+    assert!(matches!(anna.send(&world, twice).await, Err(ChangeError::BadEntry(_))), "brought for another file");
+
+    anna.share(&world, &[(9, &claim)]).await;
+    let mut known = anna.clone().change(&[(8, &claim)], &[]);
+    known.add[0].claim = None;
+    assert!(matches!(anna.send(&world, known).await, Err(ChangeError::BadEntry(_))), "known of another file");
+    assert_eq!(anna.share(&world, &[(10, &claim)]).await.added.len(), 1);
 }
 
 #[tokio::test]
