@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use choir_shared::control::{CollectionState, FromIndex, FromPeer, MAX_FETCHING, MAX_WATCHED};
+use choir_shared::library::LibraryDigest;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -235,33 +236,36 @@ impl Session {
 }
 
 /// The collections that both sides know differently, as the index knows them. What the peer no longer names, it
-/// is to empty.
+/// is to empty; what is empty there need not be known here.
 fn differences(known: Vec<CollectionState>, claimed: &[CollectionState]) -> Vec<CollectionState> {
     let unknown = claimed.iter().filter(|claim| known.iter().all(|state| state.collection != claim.collection));
     let nothing = |claim: &CollectionState| CollectionState {
         collection: claim.collection.clone(),
         generation: 0,
-        digest: Default::default(),
+        digest: LibraryDigest::EMPTY,
     };
-    let mut differences: Vec<_> = unknown.map(nothing).filter(|state| !claimed.contains(state)).collect();
+    let unknown = unknown.filter(|claim| claim.digest != LibraryDigest::EMPTY);
+    let mut differences: Vec<_> = unknown.map(nothing).collect();
     differences.extend(known.into_iter().filter(|state| !claimed.contains(state)));
     differences
 }
 
 #[cfg(test)]
 mod tests {
-    use choir_shared::library::LibraryDigest;
+    use choir_shared::Digest;
 
     use super::*;
 
     fn state(collection: &str, generation: u64) -> CollectionState {
-        CollectionState { collection: collection.to_owned(), generation, digest: LibraryDigest::EMPTY }
+        let digest = if generation == 0 { LibraryDigest::EMPTY } else { Digest::new([7; 32]).into() };
+        CollectionState { collection: collection.to_owned(), generation, digest }
     }
 
     #[test]
     fn only_what_both_sides_know_differently_is_published_again() {
         let known = vec![state("same", 1), state("moved on", 2), state("dropped", 3)];
-        let claimed = [state("same", 1), state("moved on", 5), state("new", 1), state("new and empty", 0)];
+        let emptied = CollectionState { digest: LibraryDigest::EMPTY, ..state("emptied", 9) };
+        let claimed = [state("same", 1), state("moved on", 5), state("new", 1), state("new and empty", 0), emptied];
         let expected = [state("new", 0), state("moved on", 2), state("dropped", 3)];
         assert_eq!(differences(known, &claimed), expected);
     }

@@ -21,6 +21,22 @@ fn a_changed_file_is_published_anew_and_the_old_one_is_gone() {
 }
 
 #[test]
+fn a_folder_that_is_taken_back_is_gone_and_may_be_shared_again() {
+    let index = TestIndex::start();
+    let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
+    sharer.add_music("Guest - Visit.wav", &fixtures::noise("Visit", "Guest", 100_000, 31));
+    let _runs = sharer.daemon();
+    sharer.share().expect_code(0);
+    assert_eq!(guest.find(&["--artist", "guest"]).len(), 1);
+    assert_eq!(sharer.run(["share".as_ref(), "rm".as_ref(), sharer.music().as_os_str()]).code, 0);
+    eventually("the song is gone", || guest.search(&["--artist", "guest", "--offline"]).is_empty().then_some(()));
+    assert_eq!(guest.json(["whois", &sharer.key()]).expect_code(0).json()["files"], 0);
+    // The index has forgotten the whole collection, and is told it from its beginning.
+    sharer.share().expect_code(0);
+    assert_eq!(guest.find(&["--artist", "guest"]).len(), 1);
+}
+
+#[test]
 fn a_folder_that_vanishes_is_absent_and_not_emptied() {
     let index = TestIndex::start();
     let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));

@@ -136,6 +136,11 @@ impl Collection {
         })
     }
 
+    /// Whether nothing is left that could be seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.totals.count == 0 && self.totals.folders == 0
+    }
+
     /// A new one, empty, at generation 0.
     pub(super) async fn create(
         database: &mut SqliteConnection,

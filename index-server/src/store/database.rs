@@ -174,3 +174,38 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{World, song};
+
+    #[tokio::test]
+    async fn a_catalogue_of_the_first_version_is_taken_over() {
+        let (world, dir) = (World::new().await, tempfile::tempdir().unwrap());
+        let mut anna = world.member(1).await;
+        let path = dir.path().join("catalogue.db");
+        let mut first = connect_options(&path).connect().await.unwrap();
+        let version = Migrator::with_migrations(CATALOGUE.iter().take(1).cloned().collect());
+        version.run(&mut first).await.unwrap();
+        let owner = sqlx::query("INSERT INTO owners VALUES (?1, ?2, 7)").bind(anna.no.0);
+        owner.bind(anna.peer().as_bytes().to_vec()).execute(&mut first).await.unwrap();
+        for (name, folders) in [("emptied", 0), ("everyone", 1)] {
+            let collection = sqlx::query(
+                "INSERT INTO collections
+                 (member, name, staged, generation, digest, count, bytes, claim_bytes, folders, last_set)
+                 VALUES (?1, ?2, 0, 3, zeroblob(32), 0, 0, 0, ?3, zeroblob(32))",
+            );
+            collection.bind(anna.no.0).bind(name).bind(folders).execute(&mut first).await.unwrap();
+        }
+        first.close().await.unwrap();
+
+        let replace = |dir: &Path| assert!(fs::copy(&path, dir.join("catalogue.db")).is_ok());
+        let world = world.reopened(replace).await;
+        let known = world.store.collections(anna.no).await.unwrap();
+        let [state] = &known[..] else { panic!("what was emptied is gone: {known:?}") };
+        assert_eq!((state.collection.as_str(), state.generation), ("everyone", 3));
+        anna.generation = 3;
+        assert_eq!(anna.share(&world, &[(1, &song("One"))]).await.added.len(), 1);
+    }
+}

@@ -7,10 +7,12 @@
 //!   hears nothing of a resync that changes nothing.
 //! - **Both sides count.** A head whose digest or count is not ours ends in [`ChangeError::HeadMismatch`], and the
 //!   peer publishes anew. So removing what is not held, or a folder that is not there, needs no error of its own.
+//! - **A collection without files and folders is none.** It is forgotten when its owner has emptied it, and a head
+//!   that says so is right about a collection that is not there.
 //! - **Quotas** count all collections of a member, staged ones included.
 
 use choir_shared::index_api::{ChangeSet, ChangesAnswer, Phase};
-use choir_shared::library::Head;
+use choir_shared::library::{Head, LibraryDigest};
 use choir_shared::{Digest, PeerId};
 use sqlx::SqliteConnection;
 
@@ -98,6 +100,9 @@ impl Publication {
         if self.is_repeated(live.as_ref(), staged.as_ref()) {
             return Ok(answer(live.as_ref(), Vec::new(), Settled::default()));
         }
+        if live.is_none() && staged.is_none() && self.leaves_nothing() {
+            return Ok(nothing_left(set.generation));
+        }
         let generation = live.as_ref().map_or(0, |live| live.generation);
         let on_base = match set.phase {
             Phase::Change => set.base_generation == generation,
@@ -153,7 +158,11 @@ impl Publication {
         if let Some(old) = old.filter(|&old| old != new) {
             Collection::delete(database, old).await?;
         }
-        edited.save(database, Stage::Live, set.head.as_ref()).await?;
+        if edited.is_empty() {
+            Collection::delete(database, edited.no).await?;
+        } else {
+            edited.save(database, Stage::Live, set.head.as_ref()).await?;
+        }
         Ok(answer(Some(&edited), Vec::new(), settled))
     }
 
@@ -171,6 +180,15 @@ impl Publication {
                 live.generation == set.generation
                     && (live.last_set == self.checked.fingerprint || set.head.as_ref().is_some_and(same_head))
             })
+    }
+
+    /// Whether the set adds nothing and its head says that nothing is there afterwards.
+    fn leaves_nothing(&self) -> bool {
+        let set = &self.checked.set;
+        let is_last = matches!(set.phase, Phase::Change | Phase::Commit);
+        let adds = !set.add.is_empty() || set.folders.iter().any(|folder| folder.path.is_some());
+        let empty = |head: &Head| head.digest == LibraryDigest::EMPTY && head.count == 0;
+        is_last && !adds && set.head.as_ref().is_some_and(empty)
     }
 
     /// Sums over the member's collections of other names.
@@ -242,6 +260,11 @@ impl Publication {
             _ => Ok(()),
         }
     }
+}
+
+fn nothing_left(generation: u64) -> Applied {
+    let answer = ChangesAnswer { generation, digest: LibraryDigest::EMPTY, count: 0, unknown_claims: Vec::new() };
+    Applied { answer, added: Vec::new(), removed: Vec::new() }
 }
 
 fn answer(live: Option<&Collection>, unknown_claims: Vec<Digest>, settled: Settled) -> Applied {

@@ -95,6 +95,15 @@ impl Sharer {
         }
     }
 
+    /// The change that takes everything away, the folder too.
+    pub(super) fn stop(&mut self) -> ChangeSet {
+        let remove = self.library.keys().copied().collect();
+        self.library.clear();
+        let folders = vec![Folder { number: 1, path: None }];
+        let set = ChangeSet { remove, folders, ..self.part(Phase::Change, &[], &[]) };
+        self.signed(set)
+    }
+
     pub(super) fn signed(&self, set: ChangeSet) -> ChangeSet {
         let (digest, count) = (self.digest(), self.library.len() as u64);
         let head = Head::sign(&self.secret, &set.collection, set.generation, digest, count, NOW);

@@ -15,6 +15,7 @@ enum Deed {
     Change { member: u8, add: Vec<(u8, u8)>, remove: Vec<u8> },
     Resync { member: u8, library: Vec<(u8, u8)> },
     Drop { member: u8 },
+    Stop { member: u8 },
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -24,6 +25,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
             .prop_map(|(member, add, remove)| Deed::Change { member, add, remove }),
         1 => (0..3u8, entries()).prop_map(|(member, library)| Deed::Resync { member, library }),
         1 => (0..3u8).prop_map(|member| Deed::Drop { member }),
+        1 => (0..3u8).prop_map(|member| Deed::Stop { member }),
     ];
     proptest::collection::vec(deed, 1..12)
 }
@@ -83,12 +85,19 @@ async fn perform(world: &World, peers: &mut [Sharer], deed: Deed) {
             peer.library.clear();
             peer.generation = 0;
         }
+        Deed::Stop { member } => {
+            let peer = &mut peers[usize::from(member)];
+            let stop = peer.stop();
+            peer.send(world, stop).await.unwrap();
+            peer.generation = 0;
+        }
     }
 }
 
 async fn compare(world: &World, peers: &[Sharer]) {
     for peer in peers {
         let known = world.store.collections(peer.no).await.unwrap();
+        assert_eq!(known.is_empty(), peer.generation == 0);
         let digest = known.first().map(|state| state.digest).unwrap_or_default();
         assert_eq!(digest, peer.digest());
         let files: Vec<FileId> = peer.library.keys().copied().collect();

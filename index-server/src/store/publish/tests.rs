@@ -6,7 +6,7 @@ use choir_shared::leaf::FileLength;
 
 use super::*;
 use crate::store::Counts;
-use crate::store::testing::{PLENTY, World, addition, file, song};
+use crate::store::testing::{PLENTY, Sharer, World, addition, file, song};
 
 fn holders(rows: &[crate::store::FileRow]) -> Vec<u32> {
     rows.iter().map(|row| row.holders).collect()
@@ -222,6 +222,51 @@ async fn a_resync_is_invisible_until_its_commit() {
     let again = anna.send(&world, last).await.unwrap();
     assert_eq!((again.answer, again.added), (done.answer, vec![]));
     anna.share(&world, &[(5, &song("Five"))]).await;
+}
+
+#[tokio::test]
+async fn a_collection_that_was_emptied_is_forgotten_and_may_begin_again() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let known = async |anna: &Sharer| world.store.collections(anna.no).await.unwrap().len();
+    let emptied = anna.change(&[], &[1]);
+    anna.send(&world, emptied).await.unwrap();
+    assert_eq!(known(&anna).await, 1, "a folder is left");
+
+    let last = anna.stop();
+    let gone = anna.send(&world, last.clone()).await.unwrap();
+    assert_eq!((gone.answer.generation, gone.answer.count, gone.answer.digest), (3, 0, LibraryDigest::EMPTY));
+    assert_eq!(known(&anna).await, 0);
+    let again = anna.send(&world, last).await.unwrap();
+    assert_eq!((again.answer, known(&anna).await), (gone.answer, 0), "its answer was lost, and nothing else");
+
+    let unsaid = ChangeSet { head: None, ..anna.stop() };
+    assert!(matches!(anna.send(&world, unsaid).await, Err(ChangeError::WrongBase { generation: 0 })));
+    let more = anna.clone().change(&[(2, &song("Two"))], &[]);
+    assert!(matches!(anna.send(&world, more).await, Err(ChangeError::WrongBase { generation: 0 })));
+    anna.generation = 0;
+    anna.share(&world, &[(2, &song("Two"))]).await;
+    assert_eq!(known(&anna).await, 1);
+}
+
+#[tokio::test]
+async fn a_collection_that_is_taken_away_from_an_index_is_forgotten_there() {
+    let world = World::new().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    anna.library.clear();
+    // As a publisher withdraws: at generation 0, without entries.
+    let empty = |phase, anna: &Sharer| {
+        let set = ChangeSet { generation: 0, folders: Vec::new(), ..anna.clone().part(phase, &[], &[]) };
+        if phase == Phase::Commit { anna.signed(set) } else { set }
+    };
+    anna.send(&world, empty(Phase::Begin, &anna)).await.unwrap();
+    let done = anna.send(&world, empty(Phase::Commit, &anna)).await.unwrap();
+    assert_eq!((done.removed.as_slice(), done.answer.generation), (&[FileNo(1)][..], 0));
+    assert!(world.store.collections(anna.no).await.unwrap().is_empty());
+    let again = anna.send(&world, empty(Phase::Commit, &anna)).await.unwrap();
+    assert_eq!(again.answer, done.answer);
 }
 
 #[tokio::test]
