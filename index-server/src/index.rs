@@ -4,7 +4,7 @@
 //! a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
 
 use std::ops::Deref;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -74,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) published: Notify,
     /// Whether the search index has caught up since the start.
     pub(crate) caught_up: AtomicBool,
+    /// The last revision that the search index has on disk.
+    pub(crate) indexed_revision: AtomicU64,
     /// WebSockets outlive the connections that they came over.
     pub(crate) connections: TaskTracker,
     pub(crate) stopping: CancellationToken,

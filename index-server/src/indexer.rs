@@ -13,6 +13,9 @@ use crate::index::Index;
 use crate::search::{Indexer, IndexerError, SearchEngine};
 use crate::store::{Store, StoreError};
 
+/// The file that tells of which catalogue a search index was made.
+const MARKER: &str = "catalogue";
+
 /// How many files are taken over at a time: some megabytes of claims.
 const BATCH: u32 = 5000;
 
@@ -29,19 +32,24 @@ const GATHER: Duration = Duration::from_millis(300);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Opens the search index of this very catalogue. One that was made from another is deleted: its numbers mean
-/// other files.
+/// other files. So is one that may hold files that were swept since, as one out of a backup may.
 pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, SearchEngine), OpenError> {
-    let identity = store.catalogue_identity().await?;
+    let (identity, swept) = (store.catalogue_identity().await?, store.swept_revision().await?);
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
-        let marker = folder.join("catalogue");
-        if std::fs::read(&marker).ok().as_deref() != Some(&identity[..]) {
-            match std::fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-                _ => std::fs::create_dir_all(&folder).map_err(IndexerError::from)?,
+        if std::fs::read(folder.join(MARKER)).ok().as_deref() == Some(&identity[..]) {
+            let opened = SearchEngine::open(&folder)?;
+            // A new one is filled from what is there now.
+            if !(1..swept).contains(&opened.0.last_revision()) {
+                return Ok(opened);
             }
-            write_secret(&marker, &identity).map_err(IndexerError::from)?;
+            tracing::warn!("the search index is older than the last sweep and is built anew");
         }
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => std::fs::create_dir_all(&folder).map_err(IndexerError::from)?,
+        }
+        write_secret(&folder.join(MARKER), &identity).map_err(IndexerError::from)?;
         Ok(SearchEngine::open(&folder)?)
     });
     opened.await.map_err(|_| OpenError::Panicked)?
@@ -95,27 +103,29 @@ struct Feed {
 impl Feed {
     async fn catch_up(&mut self) -> Result<(), FeedError> {
         let mut seen = self.indexer.as_ref().ok_or(FeedError::Lost)?.last_revision();
+        // Asked before the files: whatever has changed up to it is among them. Which file had it does not matter, and
+        // it may have been swept.
+        let newest = self.index.store.revision().await?;
         let (begun, mut uncommitted) = (Instant::now(), 0);
-        while !self.index.stopping.is_cancelled() {
+        while seen < newest && !self.index.stopping.is_cancelled() {
             let files = self.index.store.changed_files(seen, BATCH).await?;
             let more = files.len() == BATCH as usize;
             uncommitted += files.len();
-            if let Some(last) = files.last() {
-                seen = last.revision;
+            seen = files.last().map_or(seen, |last| last.revision);
+            if !more {
+                seen = seen.max(newest);
             }
-            let commit = uncommitted > 0 && (!more || uncommitted >= COMMIT_FILES);
+            let commit = seen >= newest || uncommitted >= COMMIT_FILES;
             self.blocking(move |indexer| {
                 indexer.apply(&files)?;
                 if commit { indexer.commit(seen) } else { Ok(()) }
             })
             .await?;
             if commit {
+                self.index.indexed_revision.store(seen, Ordering::Relaxed);
                 tracing::debug!(files = uncommitted, revision = seen, "the search index has caught up");
                 metrics::counter!("choir_index_files_indexed_total").increment(uncommitted as u64);
                 uncommitted = 0;
-            }
-            if !more {
-                break;
             }
         }
         metrics::histogram!("choir_index_catch_up_seconds").record(begun.elapsed().as_secs_f64());
@@ -146,4 +156,64 @@ enum FeedError {
     Indexer(#[from] IndexerError),
     #[error("the search index broke; it works again after a restart")]
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::store::KEPT_S;
+    use crate::store::testing::{NOW, World, file, song};
+
+    /// Opens the search index, tells it what has changed, and closes it. Its last revision at the start and the end.
+    async fn catch_up(folder: &Path, store: &Store) -> (u64, u64) {
+        let (mut indexer, engine) = open(folder, store).await.unwrap();
+        let begun = indexer.last_revision();
+        let (last, files) = (store.revision().await.unwrap(), store.changed_files(begun, 100).await.unwrap());
+        let worked = tokio::task::spawn_blocking(move || {
+            indexer.apply(&files).unwrap();
+            indexer.commit(last).unwrap();
+            drop((indexer, engine));
+        });
+        worked.await.unwrap();
+        (begun, last)
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            match entry.path() {
+                folder if folder.is_dir() => copy(&folder, &to),
+                file => assert!(fs::copy(file, to).is_ok()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_index_that_missed_a_sweep_is_built_anew() {
+        let (world, dir) = (World::new().await, tempfile::tempdir().unwrap());
+        let (folder, backup) = (dir.path().join("search"), dir.path().join("backup"));
+        let mut anna = world.member(1).await;
+        anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
+        assert_eq!(catch_up(&folder, &world.store).await, (0, 2));
+        copy(&folder, &backup);
+
+        let remove = anna.change(&[], &[1]);
+        anna.send(&world, remove).await.unwrap();
+        assert_eq!(catch_up(&folder, &world.store).await, (2, 3));
+        for now in [NOW, NOW + KEPT_S] {
+            let mut sweep = world.store.sweep(now, 3).await.unwrap();
+            while let ControlFlow::Continue(()) = sweep.step().await.unwrap() {}
+        }
+        assert_eq!(world.store.file_no(&file(1)).await.unwrap(), None);
+        assert_eq!(catch_up(&folder, &world.store).await, (3, 3), "it has seen all that was swept");
+
+        fs::remove_dir_all(&folder).unwrap();
+        copy(&backup, &folder);
+        assert_eq!(catch_up(&folder, &world.store).await, (0, 3), "file 1 cannot be told to it any more");
+        assert_eq!(catch_up(&folder, &world.store).await, (3, 3), "and once is enough");
+    }
 }

@@ -9,8 +9,9 @@
 //! comes from; `auth` who sends it; `limits` how often. `routes` is the whole HTTP API, `input` what requests carry,
 //! `error` what is answered when something is wrong.
 //!
-//! **What it knows.** [`store`] keeps accounts and libraries; [`search`] finds files by words, fed by `indexer`;
-//! [`online`] has what can be had from whom. `index` holds it all together.
+//! **What it knows.** [`store`] keeps accounts and libraries, and `sweeper` has it rid itself of what nobody shares any
+//! more; [`search`] finds files by words, fed by `indexer`; [`online`] has what can be had from whom. `index` holds it all
+//! together.
 //!
 //! **Who is here.** `control` is one peer's WebSocket; `presence` who is online and for how long; `watches` who waits
 //! for which file; `rendezvous` where peers learn their own address, and the index learns it too.
@@ -41,6 +42,7 @@ pub mod search;
 mod serve;
 pub mod settings;
 pub mod store;
+mod sweeper;
 mod watches;
 
 pub use run::{Ready, RunError, run};

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use choir_shared::index_api::UdpEndpoint;
@@ -35,7 +35,7 @@ use crate::serve::{BindError, Listener, Server};
 use crate::settings::{Encryption, PortChoice, Settings, is_beyond_loopback};
 use crate::store::{self, Store, StoreError};
 use crate::watches::Watches;
-use crate::{admin, indexer, observe, routes};
+use crate::{admin, indexer, observe, routes, sweeper};
 
 /// What runs when the index stops may take so long to finish. Service managers kill after 90 s or less.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -159,6 +159,7 @@ async fn run_on(
         join_host: doors.join_host,
         published: Notify::new(),
         caught_up: AtomicBool::new(false),
+        indexed_revision: AtomicU64::new(indexer.last_revision()),
         connections: TaskTracker::new(),
         stopping: shutdown.child_token(),
         giving_up: CancellationToken::new(),
@@ -221,6 +222,7 @@ fn start(
     }
     tasks.spawn(rendezvous.run(index.stopping.clone()));
     tasks.spawn(indexer::run(index.clone(), indexer));
+    tasks.spawn(sweeper::run(index.clone()));
     tasks.spawn(end_leases(index.clone()));
     tasks.spawn(upkeep(index.clone()));
 }

@@ -10,6 +10,8 @@
 //! - **An answer is given after the commit**, so whoever reads next sees what was answered.
 //! - **Members are numbered by the accounts, files by the catalogue.** A number is never given to another while its
 //!   database lives; [`Store::catalogue_identity`] tells one catalogue from the next.
+//! - **What nobody shares any more** is swept out after a while, and what an erased member leaves behind at once
+//!   (`sweep`).
 //! - **Erasing a member** begins with the account. If the index stops in the middle, the next start finds a library
 //!   without an owner and finishes: [`Store::open`] compares the two.
 //!
@@ -32,13 +34,15 @@ mod folders;
 mod invites;
 mod library_page;
 mod name;
+mod number_set;
 mod numbers;
 mod publish;
 mod settle;
+mod sweep;
 mod writer;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -57,6 +61,7 @@ pub use invites::{AuditEntry, Invite};
 pub use name::{DisplayName, InvalidName};
 pub use numbers::{FileNo, MemberNo};
 pub use publish::{Applied, ChangeError, Quotas};
+pub use sweep::{KEPT_S, Sweep, Swept};
 
 /// The databases of one index. Cheap to clone; all clones are the same store.
 #[derive(Clone)]

@@ -50,7 +50,8 @@ impl Watches {
     /// A file that may be watched has this number.
     pub(crate) fn learn(&mut self, file: FileId, number: FileNo) {
         if let Some(watched) = self.watched.get_mut(&file) {
-            watched.number = Some(number);
+            // A file that was swept and is shared again has another number.
+            watched.number.replace(number).map(|before| self.numbered.remove(&before));
             self.numbered.insert(number, file);
         }
     }
@@ -112,9 +113,10 @@ mod tests {
         let mut watches = Watches::default();
         // Twice the same is no more than once.
         watches.replace(peer(1), vec![file('a'), file('a')]);
+        watches.learn(file('a'), FileNo(7));
         watches.learn(file('a'), FileNo(1));
         watches.replace(peer(1), vec![file('b')]);
-        assert!(watches.to_tell(&[FileNo(1)], &peer(2)).is_empty());
+        assert!(watches.to_tell(&[FileNo(1), FileNo(7)], &peer(2)).is_empty());
         assert!(watches.is_watched(&file('b')));
         watches.forget(&peer(1));
         assert!(watches.watched.is_empty() && watches.numbered.is_empty() && watches.by_peer.is_empty());

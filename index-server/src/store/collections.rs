@@ -11,6 +11,7 @@ use super::columns::{digest, json, peer};
 use super::error::StoreError;
 use super::numbers::{CollectionNo, FileNo, MemberNo};
 use super::settle::{self, Holder, Movement};
+use super::sweep;
 
 /// Whether a collection can be seen, or is being published anew beside the one it will replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +245,7 @@ async fn drop_live(
 }
 
 async fn erase(database: &mut SqliteConnection, member: MemberNo) -> Result<Vec<FileNo>, StoreError> {
+    sweep::leave_behind(database, member).await?;
     let rows: Vec<(u32, bool)> = sqlx::query_as("SELECT no, staged FROM collections WHERE member = ?1")
         .bind(member.0)
         .fetch_all(&mut *database)

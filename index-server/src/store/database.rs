@@ -207,5 +207,6 @@ mod tests {
         assert_eq!((state.collection.as_str(), state.generation), ("everyone", 3));
         anna.generation = 3;
         assert_eq!(anna.share(&world, &[(1, &song("One"))]).await.added.len(), 1);
+        assert_eq!(world.store.swept_revision().await.unwrap(), 0);
     }
 }

@@ -17,6 +17,7 @@ use super::folders::Folders;
 use super::numbers::{ClaimNo, CollectionNo, FileNo, next_no};
 use super::publish::ChangeError;
 use super::settle::Movement;
+use super::sweep;
 
 /// A decision that is not carried out yet.
 pub(super) struct Edit {
@@ -176,13 +177,15 @@ impl Rows {
                 .await?;
         }
         if !self.held.is_empty() {
+            let held = json(&self.held);
+            sweep::take_up(database, &held).await?;
             sqlx::query(
                 "INSERT INTO holdings (collection, file, claim, folder)
                  SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2) WHERE true
                  ON CONFLICT (collection, file) DO UPDATE SET claim = excluded.claim, folder = excluded.folder",
             )
             .bind(collection.0)
-            .bind(json(&self.held))
+            .bind(held)
             .execute(database)
             .await?;
         }

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::error::StoreError;
 
-/// A distinct file, from 1, dense: search and presence use it as a position.
+/// A distinct file, from 1, dense but for those that were swept: search and presence use it as a position.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub struct FileNo(pub u32);
 
@@ -21,7 +21,7 @@ pub(super) struct ClaimNo(pub(super) u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub(super) struct CollectionNo(pub(super) u32);
 
-/// The first number that is not in use. Rows are never deleted, so none is used twice.
+/// The first number that was never in use: the last row of a table is never deleted.
 pub(super) async fn next_no(database: &mut SqliteConnection, greatest: &'static str) -> Result<u32, StoreError> {
     let greatest: u32 = sqlx::query_scalar(greatest).fetch_one(database).await?;
     greatest.checked_add(1).ok_or(StoreError::Corrupt("more rows than numbers"))

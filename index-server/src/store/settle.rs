@@ -253,7 +253,7 @@ async fn choose_claims(
         match state.ballot.variants() {
             [] => {}
             [only] => state.shown = Shown { claim: only.0, composed: None },
-            many => {
+            many @ [first, ..] => {
                 let candidate = |no: ClaimNo, voters| {
                     claims.get(&no).map(|(hash, claim)| Candidate { claim: claim.clone(), hash: *hash, voters })
                 };
@@ -263,7 +263,8 @@ async fn choose_claims(
                     many.iter().find(|variant| claims.get(&variant.0).is_some_and(|(_, claim)| *claim == elected));
                 state.shown = match same {
                     Some(variant) => Shown { claim: variant.0, composed: None },
-                    None => Shown { claim: state.shown.claim, composed: Some(elected.to_canonical_json()) },
+                    // One of those it was composed of, so that nothing keeps a claim that nobody makes any more.
+                    None => Shown { claim: first.0, composed: Some(elected.to_canonical_json()) },
                 };
             }
         }

@@ -12,25 +12,25 @@ use tokio_util::task::TaskTracker;
 
 use super::{Applied, ChangeError, Enrolment, Options, Quotas, Store};
 
-pub(super) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
-pub(super) const PLENTY: Quotas = Quotas { files_per_peer: 100_000, claim_bytes_per_peer: 100_000_000 };
+pub(crate) const PLENTY: Quotas = Quotas { files_per_peer: 100_000, claim_bytes_per_peer: 100_000_000 };
 
-pub(super) struct World {
-    pub(super) dir: tempfile::TempDir,
-    pub(super) store: Store,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) store: Store,
     tracker: TaskTracker,
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (dir, tracker) = (tempfile::tempdir().unwrap(), TaskTracker::new());
         let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
         Self { dir, store, tracker }
     }
 
     /// Closes the store and opens it again, after `meddle` had its way with the files.
-    pub(super) async fn reopened(self, meddle: impl FnOnce(&std::path::Path)) -> Self {
+    pub(crate) async fn reopened(self, meddle: impl FnOnce(&std::path::Path)) -> Self {
         let Self { dir, store, tracker } = self;
         store.close().await;
         drop(store);
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// A member whose network is its own.
-    pub(super) async fn member(&self, seed: u8) -> Sharer {
+    pub(crate) async fn member(&self, seed: u8) -> Sharer {
         let secret = SecretKey::from_seed(&[seed; 32]);
         let member = self.store.enrol(&secret.peer_id(), Enrolment::Open, NOW).await.unwrap();
         Sharer { secret, no: member.no, voter: u64::from(seed), generation: 0, library: BTreeMap::new() }
@@ -52,27 +52,27 @@ impl World {
 
 /// A peer that remembers what it has published to the default collection.
 #[derive(Clone)]
-pub(super) struct Sharer {
-    pub(super) secret: SecretKey,
-    pub(super) no: super::MemberNo,
-    pub(super) voter: u64,
-    pub(super) generation: u64,
-    pub(super) library: BTreeMap<FileId, Digest>,
+pub(crate) struct Sharer {
+    pub(crate) secret: SecretKey,
+    pub(crate) no: super::MemberNo,
+    pub(crate) voter: u64,
+    pub(crate) generation: u64,
+    pub(crate) library: BTreeMap<FileId, Digest>,
 }
 
 impl Sharer {
-    pub(super) fn peer(&self) -> PeerId {
+    pub(crate) fn peer(&self) -> PeerId {
         self.secret.peer_id()
     }
 
     /// The next change, with folder 1 and a head.
-    pub(super) fn change(&mut self, add: &[(u64, &Claim)], remove: &[u64]) -> ChangeSet {
+    pub(crate) fn change(&mut self, add: &[(u64, &Claim)], remove: &[u64]) -> ChangeSet {
         let set = self.part(Phase::Change, add, remove);
         self.signed(set)
     }
 
     /// One set of any phase; the sharer counts its entries, and moves on to the next generation unless it stages.
-    pub(super) fn part(&mut self, phase: Phase, add: &[(u64, &Claim)], remove: &[u64]) -> ChangeSet {
+    pub(crate) fn part(&mut self, phase: Phase, add: &[(u64, &Claim)], remove: &[u64]) -> ChangeSet {
         for seed in remove {
             self.library.remove(&file(*seed));
         }
@@ -96,7 +96,7 @@ impl Sharer {
     }
 
     /// The change that takes everything away, the folder too.
-    pub(super) fn stop(&mut self) -> ChangeSet {
+    pub(crate) fn stop(&mut self) -> ChangeSet {
         let remove = self.library.keys().copied().collect();
         self.library.clear();
         let folders = vec![Folder { number: 1, path: None }];
@@ -104,37 +104,37 @@ impl Sharer {
         self.signed(set)
     }
 
-    pub(super) fn signed(&self, set: ChangeSet) -> ChangeSet {
+    pub(crate) fn signed(&self, set: ChangeSet) -> ChangeSet {
         let (digest, count) = (self.digest(), self.library.len() as u64);
         let head = Head::sign(&self.secret, &set.collection, set.generation, digest, count, NOW);
         ChangeSet { head: Some(head), ..set }
     }
 
-    pub(super) fn digest(&self) -> LibraryDigest {
+    pub(crate) fn digest(&self) -> LibraryDigest {
         let mut digest = LibraryDigest::EMPTY;
         self.library.iter().for_each(|(file, claim)| digest.insert(file, claim));
         digest
     }
 
-    pub(super) async fn send(&self, world: &World, set: ChangeSet) -> Result<Applied, ChangeError> {
+    pub(crate) async fn send(&self, world: &World, set: ChangeSet) -> Result<Applied, ChangeError> {
         world.store.apply(self.no, &self.peer(), self.voter, set, &PLENTY).await
     }
 
-    pub(super) async fn share(&mut self, world: &World, add: &[(u64, &Claim)]) -> Applied {
+    pub(crate) async fn share(&mut self, world: &World, add: &[(u64, &Claim)]) -> Applied {
         let set = self.change(add, &[]);
         self.send(world, set).await.unwrap()
     }
 }
 
-pub(super) fn addition(seed: u64, claim: &Claim) -> Addition {
+pub(crate) fn addition(seed: u64, claim: &Claim) -> Addition {
     Addition { file: file(seed), folder: 1, claim_hash: claim.hash(), claim: Some(claim.clone()) }
 }
 
-pub(super) fn file(seed: u64) -> FileId {
+pub(crate) fn file(seed: u64) -> FileId {
     FileId::new(Digest::of(&seed.to_be_bytes()), FileLength::new(1000 + seed).unwrap())
 }
 
-pub(super) fn song(title: &str) -> Claim {
+pub(crate) fn song(title: &str) -> Claim {
     Claim {
         format: Format::new("flac").unwrap(),
         title: Some(title.to_owned()),

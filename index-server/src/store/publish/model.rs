@@ -6,16 +6,31 @@ use choir_shared::index_api::Phase;
 use choir_shared::{Claim, Digest, FileId};
 use proptest::prelude::*;
 
-use crate::store::FileNo;
-use crate::store::testing::{Sharer, World, file, song};
+use crate::store::testing::{NOW, Sharer, World, file, song};
+use crate::store::{FileNo, KEPT_S, Sweep};
 
 /// What a random peer does next.
 #[derive(Clone, Debug)]
 enum Deed {
-    Change { member: u8, add: Vec<(u8, u8)>, remove: Vec<u8> },
-    Resync { member: u8, library: Vec<(u8, u8)> },
-    Drop { member: u8 },
-    Stop { member: u8 },
+    Change {
+        member: u8,
+        add: Vec<(u8, u8)>,
+        remove: Vec<u8>,
+    },
+    Resync {
+        member: u8,
+        library: Vec<(u8, u8)>,
+    },
+    Drop {
+        member: u8,
+    },
+    Stop {
+        member: u8,
+    },
+    /// So many steps of a sweep; a new one begins when one is over, a while after it.
+    Sweep {
+        steps: u8,
+    },
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -26,8 +41,9 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (0..3u8, entries()).prop_map(|(member, library)| Deed::Resync { member, library }),
         1 => (0..3u8).prop_map(|member| Deed::Drop { member }),
         1 => (0..3u8).prop_map(|member| Deed::Stop { member }),
+        4 => (1..12u8).prop_map(|steps| Deed::Sweep { steps }),
     ];
-    proptest::collection::vec(deed, 1..12)
+    proptest::collection::vec(deed, 1..24)
 }
 
 proptest! {
@@ -40,13 +56,68 @@ proptest! {
         runtime.block_on(async {
             let world = World::new().await;
             let mut peers = [world.member(1).await, world.member(2).await, world.member(3).await];
+            let mut sweeps = Sweeps::new(&world).await;
             for deed in deeds {
-                perform(&world, &mut peers, deed).await;
+                match deed {
+                    Deed::Sweep { steps } => sweeps.go_on(&world, steps).await,
+                    deed => perform(&world, &mut peers, deed).await,
+                }
                 compare(&world, &peers).await;
             }
+            sweeps.finish(&world).await;
+            compare(&world, &peers).await;
+            nothing_is_left_that_nobody_names(&world, &peers).await;
             world.store.close().await;
         });
     }
+}
+
+/// One sweep after another, in small steps between the deeds of others.
+struct Sweeps {
+    current: Sweep,
+    now_unix_s: u64,
+}
+
+impl Sweeps {
+    async fn new(world: &World) -> Self {
+        Self { current: Self::begin(world, NOW).await, now_unix_s: NOW }
+    }
+
+    async fn begin(world: &World, now_unix_s: u64) -> Sweep {
+        world.store.sweep(now_unix_s, u64::MAX).await.unwrap().in_steps_of(2)
+    }
+
+    async fn go_on(&mut self, world: &World, steps: u8) {
+        for _ in 0..steps {
+            if self.current.step().await.unwrap().is_break() {
+                self.now_unix_s += KEPT_S / 2 + 1;
+                self.current = Self::begin(world, self.now_unix_s).await;
+            }
+        }
+    }
+
+    /// Long enough for files to go, and their claims after them.
+    async fn finish(mut self, world: &World) {
+        for _ in 0..4 {
+            self.now_unix_s += KEPT_S;
+            self.current = Self::begin(world, self.now_unix_s).await;
+            while self.current.step().await.unwrap().is_continue() {}
+        }
+    }
+}
+
+/// But for the last row of each table, and what the last file shows.
+async fn nothing_is_left_that_nobody_names(world: &World, peers: &[Sharer]) {
+    let query = "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM claims)";
+    let (files, claims): (usize, usize) = {
+        let (files, claims): (u32, u32) =
+            sqlx::query_as(query).fetch_one(&world.store.catalogue.readers).await.unwrap();
+        (files as usize, claims as usize)
+    };
+    let held: BTreeSet<&FileId> = peers.iter().flat_map(|peer| peer.library.keys()).collect();
+    let named: BTreeSet<&Digest> = peers.iter().flat_map(|peer| peer.library.values()).collect();
+    assert!((held.len()..=held.len() + 1).contains(&files), "{files} files, {} held", held.len());
+    assert!((named.len()..=named.len() + 2).contains(&claims), "{claims} claims, {} named", named.len());
 }
 
 async fn perform(world: &World, peers: &mut [Sharer], deed: Deed) {
@@ -91,6 +162,7 @@ async fn perform(world: &World, peers: &mut [Sharer], deed: Deed) {
             peer.send(world, stop).await.unwrap();
             peer.generation = 0;
         }
+        Deed::Sweep { .. } => unreachable!("sweeps are nobody's deed"),
     }
 }
 

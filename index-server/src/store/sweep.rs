@@ -1,0 +1,327 @@
+//! Sweeping out what nobody shares any more: files that nobody holds, claims that nothing names.
+//!
+//! - **They stay for a while** ([`KEPT_S`]), and go at once when the member who brought them was erased.
+//! - **A sweep is many small steps**: a page that is read, or a batch that is written. Between two of them everybody
+//!   else has the database, and how slowly they follow each other is the caller's to decide.
+//! - **It reads everything**, since there is no index from a file or a claim to its holdings, and notes a bit for each
+//!   number that is named. What has none is noted as idle; what was idle long enough before this sweep is deleted.
+//! - **Nothing that is in use is deleted, although others publish meanwhile.** What a change set names is idle no
+//!   longer (`edit`), so a row that is deleted was named by no new holding since before the sweep began. An old
+//!   reference can only move from a holding to a vote and from a vote to what is shown. They are read in this order,
+//!   so one that moves is met again.
+//! - **The last row of each table stays**, so that no number is given twice.
+//! - **Search forgets first.** It hears of files by their revisions and cannot hear of one that is gone, so a file
+//!   stays until search has seen that nobody holds it. [`Store::swept_revision`] tells whether an old search index,
+//!   out of a backup perhaps, may have missed that.
+
+use std::ops::ControlFlow;
+
+use sqlx::SqliteConnection;
+
+use super::Store;
+use super::columns::{json, time};
+use super::error::StoreError;
+use super::number_set::NumberSet;
+use super::numbers::MemberNo;
+
+/// How long a row is kept that nothing names. Who moves a library to another machine is back within a week, and then
+/// no claim has to be sent again.
+pub const KEPT_S: u64 = 7 * 24 * 3600;
+
+/// Rows of one page: some ten milliseconds of reading.
+const PAGE: u32 = 10_000;
+
+/// Rows of one batch: some milliseconds of the writer's time, which is everybody's.
+const BATCH: usize = 500;
+
+/// What a sweep has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub files: u64,
+    pub claims: u64,
+}
+
+/// A sweep under way. There must be one at a time.
+pub struct Sweep {
+    store: Store,
+    began_unix_s: u64,
+    indexed_revision: u64,
+    page: u32,
+    batch: usize,
+    /// The greatest numbers that may go.
+    last_file: u32,
+    last_claim: u32,
+    /// Files that are held, and claims that are named.
+    held: NumberSet,
+    named: NumberSet,
+    place: Place,
+    swept: Swept,
+}
+
+/// What the next step does, and after which row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Holdings { collection: u32, file: u32 },
+    Votes { file: u32, voter: i64 },
+    IdleFiles { after: u32 },
+    Shown { file: u32 },
+    IdleClaims { after: u32 },
+}
+
+impl Store {
+    /// Begins a sweep. `indexed_revision` is the last that the search index has on disk.
+    pub async fn sweep(&self, now_unix_s: u64, indexed_revision: u64) -> Result<Sweep, StoreError> {
+        let (last_file, last_claim) =
+            self.catalogue.writer.run(move |db| Box::pin(async move { begin(db).await })).await?;
+        Ok(Sweep {
+            store: self.clone(),
+            began_unix_s: now_unix_s,
+            indexed_revision,
+            page: PAGE,
+            batch: BATCH,
+            last_file,
+            last_claim,
+            held: NumberSet::default(),
+            named: NumberSet::default(),
+            place: Place::Holdings { collection: 0, file: 0 },
+            swept: Swept::default(),
+        })
+    }
+
+    /// A search index that ends before this revision may hold files that are no longer here.
+    pub async fn swept_revision(&self) -> Result<u64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT swept_revision FROM catalogue").fetch_one(&self.catalogue.readers).await?)
+    }
+}
+
+impl Sweep {
+    /// Does one step; breaks with the sum of all when it was the last.
+    pub async fn step(&mut self) -> Result<ControlFlow<Swept>, StoreError> {
+        self.place = match self.place {
+            Place::Holdings { collection, file } => self.read_holdings(collection, file).await?,
+            Place::Votes { file, voter } => self.read_votes(file, voter).await?,
+            Place::IdleFiles { after } => self.sweep_files(after).await?,
+            Place::Shown { file } => self.read_shown(file).await?,
+            Place::IdleClaims { after } => match self.sweep_claims(after).await? {
+                Some(next) => next,
+                None => return Ok(ControlFlow::Break(self.swept)),
+            },
+        };
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Smaller ones, so that a test has many.
+    #[cfg(test)]
+    pub(super) fn in_steps_of(self, rows: u8) -> Self {
+        Self { page: rows.into(), batch: rows.into(), ..self }
+    }
+
+    async fn read_holdings(&mut self, collection: u32, file: u32) -> Result<Place, StoreError> {
+        let rows: Vec<(u32, u32, u32)> = sqlx::query_as(
+            "SELECT collection, file, claim FROM holdings WHERE (collection, file) > (?1, ?2)
+             ORDER BY collection, file LIMIT ?3",
+        )
+        .bind(collection)
+        .bind(file)
+        .bind(self.page)
+        .fetch_all(&self.store.catalogue.readers)
+        .await?;
+        for &(_, file, claim) in &rows {
+            self.held.insert(file);
+            self.named.insert(claim);
+        }
+        Ok(match rows.last() {
+            Some(&(collection, file, _)) => Place::Holdings { collection, file },
+            None => Place::Votes { file: 0, voter: 0 },
+        })
+    }
+
+    async fn read_votes(&mut self, file: u32, voter: i64) -> Result<Place, StoreError> {
+        let rows: Vec<(u32, i64, u32)> = sqlx::query_as(
+            "SELECT file, voter, claim FROM votes WHERE (file, voter) > (?1, ?2) ORDER BY file, voter LIMIT ?3",
+        )
+        .bind(file)
+        .bind(voter)
+        .bind(self.page)
+        .fetch_all(&self.store.catalogue.readers)
+        .await?;
+        rows.iter().for_each(|&(_, _, claim)| self.named.insert(claim));
+        Ok(match rows.last() {
+            Some(&(file, voter, _)) => Place::Votes { file, voter },
+            None => Place::IdleFiles { after: 0 },
+        })
+    }
+
+    async fn sweep_files(&mut self, after: u32) -> Result<Place, StoreError> {
+        let Some(batch) = Batch::after(after, &self.held, self.last_file, self.batch) else {
+            return Ok(Place::Shown { file: 0 });
+        };
+        let (through, began, indexed) = (batch.through, self.began_unix_s, self.indexed_revision);
+        let sweeping = self
+            .store
+            .catalogue
+            .writer
+            .run(move |db| Box::pin(async move { batch.sweep_files(db, began, indexed).await }));
+        self.swept.files += sweeping.await?;
+        Ok(Place::IdleFiles { after: through })
+    }
+
+    /// The claims that are shown of files. Those of files that were just swept are not among them.
+    async fn read_shown(&mut self, file: u32) -> Result<Place, StoreError> {
+        let rows: Vec<(u32, u32)> = sqlx::query_as("SELECT no, claim FROM files WHERE no > ?1 ORDER BY no LIMIT ?2")
+            .bind(file)
+            .bind(self.page)
+            .fetch_all(&self.store.catalogue.readers)
+            .await?;
+        rows.iter().for_each(|&(_, claim)| self.named.insert(claim));
+        Ok(rows.last().map_or(Place::IdleClaims { after: 0 }, |&(file, _)| Place::Shown { file }))
+    }
+
+    async fn sweep_claims(&mut self, after: u32) -> Result<Option<Place>, StoreError> {
+        let Some(batch) = Batch::after(after, &self.named, self.last_claim, self.batch) else { return Ok(None) };
+        let (through, began) = (batch.through, self.began_unix_s);
+        let sweeping =
+            self.store.catalogue.writer.run(move |db| Box::pin(async move { batch.sweep_claims(db, began).await }));
+        self.swept.claims += sweeping.await?;
+        Ok(Some(Place::IdleClaims { after: through }))
+    }
+}
+
+/// What one step of the writer is about: the numbers after `after` up to `through`.
+struct Batch {
+    after: u32,
+    through: u32,
+    /// Those among them that nothing names, as JSON. There need not be rows of all of them.
+    unnamed: String,
+}
+
+impl Batch {
+    /// `None` if there are no numbers left.
+    fn after(after: u32, named: &NumberSet, last: u32, most: usize) -> Option<Self> {
+        let unnamed = named.missing(after, last, most);
+        let through = if unnamed.len() < most { last } else { *unnamed.last()? };
+        (after < last).then(|| Self { after, through, unnamed: json(&unnamed) })
+    }
+
+    async fn sweep_files(
+        self,
+        database: &mut SqliteConnection,
+        now_unix_s: u64,
+        indexed_revision: u64,
+    ) -> Result<u64, StoreError> {
+        sqlx::query(
+            "DELETE FROM idle_files WHERE file > ?1 AND file <= ?2 AND since_unix_s IS NOT NULL
+             AND file NOT IN (SELECT value FROM json_each(?3))",
+        )
+        .bind(self.after)
+        .bind(self.through)
+        .bind(&self.unnamed)
+        .execute(&mut *database)
+        .await?;
+        let deleted: Vec<u32> = sqlx::query_scalar(
+            "DELETE FROM files WHERE holders = 0 AND revision <= ?3 AND no IN
+             (SELECT i.file FROM json_each(?1) j CROSS JOIN idle_files i ON i.file = j.value WHERE i.since_unix_s <= ?2)
+             RETURNING no",
+        )
+        .bind(&self.unnamed)
+        .bind(time(now_unix_s.saturating_sub(KEPT_S)))
+        .bind(time(indexed_revision))
+        .fetch_all(&mut *database)
+        .await?;
+        if !deleted.is_empty() {
+            sqlx::query("DELETE FROM idle_files WHERE file IN (SELECT value FROM json_each(?1))")
+                .bind(json(&deleted))
+                .execute(&mut *database)
+                .await?;
+            sqlx::query("UPDATE catalogue SET swept_revision = max(swept_revision, ?1)")
+                .bind(time(indexed_revision))
+                .execute(&mut *database)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT OR IGNORE INTO idle_files (file, since_unix_s)
+             SELECT f.no, ?2 FROM json_each(?1) j CROSS JOIN files f ON f.no = j.value WHERE f.holders = 0",
+        )
+        .bind(&self.unnamed)
+        .bind(time(now_unix_s))
+        .execute(database)
+        .await?;
+        Ok(deleted.len() as u64)
+    }
+
+    async fn sweep_claims(self, database: &mut SqliteConnection, now_unix_s: u64) -> Result<u64, StoreError> {
+        sqlx::query(
+            "DELETE FROM idle_claims WHERE claim > ?1 AND claim <= ?2 AND since_unix_s IS NOT NULL
+             AND claim NOT IN (SELECT value FROM json_each(?3))",
+        )
+        .bind(self.after)
+        .bind(self.through)
+        .bind(&self.unnamed)
+        .execute(&mut *database)
+        .await?;
+        let deleted: Vec<u32> = sqlx::query_scalar(
+            "DELETE FROM claims WHERE no IN
+             (SELECT i.claim FROM json_each(?1) j CROSS JOIN idle_claims i ON i.claim = j.value
+              WHERE i.since_unix_s <= ?2) RETURNING no",
+        )
+        .bind(&self.unnamed)
+        .bind(time(now_unix_s.saturating_sub(KEPT_S)))
+        .fetch_all(&mut *database)
+        .await?;
+        if !deleted.is_empty() {
+            sqlx::query("DELETE FROM idle_claims WHERE claim IN (SELECT value FROM json_each(?1))")
+                .bind(json(&deleted))
+                .execute(&mut *database)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT OR IGNORE INTO idle_claims (claim, since_unix_s)
+             SELECT c.no, ?2 FROM json_each(?1) j CROSS JOIN claims c ON c.no = j.value",
+        )
+        .bind(&self.unnamed)
+        .bind(time(now_unix_s))
+        .execute(database)
+        .await?;
+        Ok(deleted.len() as u64)
+    }
+}
+
+/// Makes due what erased members left behind; what is left behind from now on waits for the next sweep, because this
+/// one may have read past it. Returns the greatest numbers that may go: those before the last.
+async fn begin(database: &mut SqliteConnection) -> Result<(u32, u32), StoreError> {
+    for statement in [
+        "UPDATE idle_files SET since_unix_s = 0 WHERE since_unix_s IS NULL",
+        "UPDATE idle_claims SET since_unix_s = 0 WHERE since_unix_s IS NULL",
+    ] {
+        sqlx::query(statement).execute(&mut *database).await?;
+    }
+    let query = "SELECT coalesce((SELECT max(no) FROM files), 1) - 1, coalesce((SELECT max(no) FROM claims), 1) - 1";
+    Ok(sqlx::query_as(query).fetch_one(database).await?)
+}
+
+/// All that a member named goes with the member, if nobody else names it. Before the member's holdings are deleted.
+pub(super) async fn leave_behind(database: &mut SqliteConnection, member: MemberNo) -> Result<(), StoreError> {
+    for statement in [
+        "INSERT OR REPLACE INTO idle_files (file, since_unix_s) SELECT DISTINCT h.file, NULL
+         FROM collections c CROSS JOIN holdings h ON h.collection = c.no WHERE c.member = ?1",
+        "INSERT OR REPLACE INTO idle_claims (claim, since_unix_s) SELECT DISTINCT h.claim, NULL
+         FROM collections c CROSS JOIN holdings h ON h.collection = c.no WHERE c.member = ?1",
+    ] {
+        sqlx::query(statement).bind(member.0).execute(&mut *database).await?;
+    }
+    Ok(())
+}
+
+/// What is held again is idle no longer. `holdings` are a list of [file, claim, …], as JSON.
+pub(super) async fn take_up(database: &mut SqliteConnection, holdings: &str) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM idle_files WHERE file IN (SELECT value ->> 0 FROM json_each(?1))",
+        "DELETE FROM idle_claims WHERE claim IN (SELECT value ->> 1 FROM json_each(?1))",
+    ] {
+        sqlx::query(statement).bind(holdings).execute(&mut *database).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Has the catalogue swept now and then, slowly: it is nobody's hurry, and must not be felt.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::clock::now_unix_s;
+use crate::index::Index;
+use crate::store::{StoreError, Swept};
+
+/// When an index starts everybody comes back, and that comes first.
+const AFTER_START: Duration = Duration::from_secs(600);
+
+/// A sweep reads all that is shared; what it finds has time.
+const EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Between two steps, each of which takes some ten milliseconds: the disk and the writer are for others.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs until the index stops.
+pub(crate) async fn run(index: Index) {
+    let mut wait = AFTER_START;
+    while index.stopping.run_until_cancelled(sleep(wait)).await.is_some() {
+        let begun = Instant::now();
+        match index.stopping.run_until_cancelled(sweep(&index)).await {
+            Some(Ok(Swept { files, claims })) => {
+                tracing::info!(files, claims, "the catalogue was swept");
+                metrics::counter!("choir_index_swept_files_total").increment(files);
+                metrics::counter!("choir_index_swept_claims_total").increment(claims);
+                metrics::histogram!("choir_index_sweep_seconds").record(begun.elapsed().as_secs_f64());
+            }
+            Some(Err(error)) => tracing::warn!(%error, "a sweep broke off; the next one begins anew"),
+            None => return,
+        }
+        wait = EVERY;
+    }
+}
+
+async fn sweep(index: &Index) -> Result<Swept, StoreError> {
+    let mut sweep = index.store.sweep(now_unix_s(), index.indexed_revision.load(Ordering::Relaxed)).await?;
+    loop {
+        if let ControlFlow::Break(swept) = sweep.step().await? {
+            return Ok(swept);
+        }
+        sleep(PAUSE).await;
+    }
+}
