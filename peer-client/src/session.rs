@@ -9,14 +9,17 @@
 pub mod answering;
 pub mod asking;
 pub mod framing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use choir_shared::PeerId;
 use choir_shared::address::Scope;
-use choir_shared::wire::{CloseCode, Hello, InvalidMessage, StreamCode};
+use choir_shared::wire::{CloseCode, Hello, InvalidMessage, Message, StreamCode};
 use tokio::sync::watch;
 
+use self::framing::SendHalf;
 use crate::connectivity::surroundings::attached_subnets;
 
 /// One connection with one authenticated peer.
@@ -34,10 +37,8 @@ impl Session {
         let speaker = session.clone();
         // Needs no owner: it ends with the connection at the latest, and connections end with the endpoint.
         tokio::spawn(async move {
-            if let Ok(mut stream) = speaker.connection.open_uni().await {
-                let _ = framing::write_message(&mut stream, &hello).await;
-                let _ = stream.finish();
-            }
+            // Fails only with the connection.
+            let _ = speaker.notify(&hello).await;
         });
         session
     }
@@ -108,6 +109,14 @@ impl Session {
         self.hello.subscribe()
     }
 
+    /// Says something that needs no answer, on a stream of its own.
+    async fn notify<M: Message>(&self, message: &M) -> Result<(), SessionError> {
+        let mut stream = SendHalf::new(self.connection.open_uni().await?);
+        stream.message(message).await?;
+        stream.finish();
+        Ok(())
+    }
+
     /// Ends the connection if the other side broke the protocol.
     ///
     /// A moment later: quinn-proto 0.11 holds a close back behind data that congestion control holds back, and once
@@ -139,6 +148,9 @@ pub enum SessionError {
     /// The other side ended this stream alone.
     #[error("the peer ended the transfer ({0:?})")]
     Ended(Option<StreamCode>),
+    /// The other side opened a stream and then did not say what for.
+    #[error("the peer opened a stream and said nothing")]
+    Silent,
 }
 
 impl SessionError {

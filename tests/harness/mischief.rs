@@ -148,7 +148,7 @@ async fn serve(session: Session, shelf: Shelf) {
     while let Ok(stream) = session.next_stream().await {
         let shelf = shelf.clone();
         tokio::spawn(async move {
-            match stream.request().await {
+            match stream.request(crate::PATIENCE).await {
                 Ok(Some(Request::Get(get, reply))) => shelf.answer(get, reply).await,
                 Ok(Some(Request::Enter(_, queue))) => grant(queue).await,
                 Ok(None) | Err(_) => {}

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::tls::Expected;
-use crate::session::framing::read_message;
+use crate::session::framing::ReceiveHalf;
 
 /// After a failure; doubled up to the longest, so that an index that is down is not hammered.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -57,11 +57,11 @@ async fn listen(
         Err(error) => return error.to_string(),
     };
     let mut stream = match connection.accept_uni().await {
-        Ok(stream) => stream,
+        Ok(stream) => ReceiveHalf::new(stream),
         Err(error) => return error.to_string(),
     };
     loop {
-        match read_message::<Observed>(&mut stream).await {
+        match stream.message::<Observed>().await {
             Ok(seen) => drop(observed.send_replace(Some(seen.address))),
             Err(error) => return error.to_string(),
         }

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, NoSession};
+use crate::session::Session;
 use crate::session::asking::QueueNews;
-use crate::session::{Session, SessionError};
 
 /// Before a place is asked for again after it was refused or lost while the connection lives.
 const ENTER_AGAIN: Duration = Duration::from_secs(2);
@@ -121,7 +121,7 @@ async fn wait_in_queue(session: &Session, file: FileId, standing: &watch::Sender
     loop {
         let news = match told {
             Ok(news) => news,
-            Err(SessionError::Lost(_) | SessionError::Ended(_) | SessionError::Misbehaved(_)) => return Ok(()),
+            Err(_over) => return Ok(()),
         };
         let now = match news {
             QueueNews::Place(place) => Standing::Waiting { ahead: place.ahead, eta_ms: place.eta_ms },

@@ -1,13 +1,14 @@
 //! The sharer's side.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use choir_shared::Digest;
 use choir_shared::wire::{
     BadLeaf, Enter, Get, Granted, Have, Hello, InvalidMessage, Kind, No, Place, Reason, StreamCode,
 };
-use quinn::{RecvStream, SendStream, VarInt};
 
-use super::framing::{read_header, read_message, read_payload, write_error, write_message};
+use super::framing::{ReceiveHalf, SendHalf};
 use super::{Session, SessionError};
 
 /// A request on a stream of its own.
@@ -25,8 +26,8 @@ pub enum Notice {
 /// A stream that the other side opened and on which its request has not been read yet.
 pub struct Opened {
     session: Session,
-    send: SendStream,
-    receive: RecvStream,
+    send: SendHalf,
+    receive: ReceiveHalf,
 }
 
 impl Session {
@@ -34,7 +35,7 @@ impl Session {
     /// does not hold up the others.
     pub async fn next_stream(&self) -> Result<Opened, SessionError> {
         let (send, receive) = self.connection.accept_bi().await?;
-        Ok(Opened { session: self.clone(), send, receive })
+        Ok(Opened { session: self.clone(), send: SendHalf::new(send), receive: ReceiveHalf::new(receive) })
     }
 
     /// The next hello or complaint. A second hello replaces the first.
@@ -45,10 +46,10 @@ impl Session {
 
     async fn try_next_notice(&self) -> Result<Notice, SessionError> {
         loop {
-            let mut stream = self.connection.accept_uni().await?;
-            let header = read_header(&mut stream).await?;
+            let mut stream = ReceiveHalf::new(self.connection.accept_uni().await?);
+            let header = stream.header().await?;
             if header.is::<Hello>() {
-                let hello = read_payload::<Hello>(&mut stream, header).await?;
+                let hello = stream.payload::<Hello>(header).await?;
                 if hello.tickets.len() > choir_shared::wire::message::MAX_TICKETS {
                     return Err(InvalidMessage::Malformed { kind: header.kind }.into());
                 }
@@ -56,38 +57,35 @@ impl Session {
                 return Ok(Notice::Hello);
             }
             if header.is::<BadLeaf>() {
-                return Ok(Notice::BadLeaf(read_payload(&mut stream, header).await?));
+                return Ok(Notice::BadLeaf(stream.payload(header).await?));
             }
             // A notice of a later version: nobody waits for an answer.
-            let _ = stream.stop(VarInt::from_u32(StreamCode::Cancelled.code()));
         }
     }
 }
 
 impl Opened {
-    /// Reads the request. `None` if it is of a kind that this version does not know: it was told so.
-    pub async fn request(mut self) -> Result<Option<Request>, SessionError> {
-        let request = self.read().await;
+    /// Reads the request, which must come `within` this time. `None` if it is of a kind that this version does not
+    /// know: it was told so.
+    pub async fn request(mut self, within: Duration) -> Result<Option<Request>, SessionError> {
+        let request = tokio::time::timeout(within, self.read()).await.unwrap_or(Err(SessionError::Silent));
         let request = request.inspect_err(|error| self.session.punish(error))?;
         Ok(match request {
-            Parsed::Get(get) => Some(Request::Get(get, Reply::on(self.send))),
-            Parsed::Enter(enter) => {
-                Some(Request::Enter(enter, QueueReply { stream: self.send, receive: self.receive }))
-            }
+            Parsed::Get(get) => Some(Request::Get(get, Reply(self.send))),
+            Parsed::Enter(enter) => Some(Request::Enter(enter, QueueReply { send: self.send, receive: self.receive })),
             Parsed::Unknown => {
-                let reply = Reply::on(self.send);
-                reply.no(Reason::Unsupported, 0).await?;
+                Reply(self.send).no(Reason::Unsupported, 0).await?;
                 None
             }
         })
     }
 
     async fn read(&mut self) -> Result<Parsed, SessionError> {
-        let header = read_header(&mut self.receive).await?;
+        let header = self.receive.header().await?;
         Ok(if header.is::<Get>() {
-            Parsed::Get(read_payload(&mut self.receive, header).await?)
+            Parsed::Get(self.receive.payload(header).await?)
         } else if header.is::<Enter>() {
-            Parsed::Enter(read_payload(&mut self.receive, header).await?)
+            Parsed::Enter(self.receive.payload(header).await?)
         } else if Kind::is_assigned(header.kind) {
             // Known, but no request.
             return Err(InvalidMessage::Unexpected { kind: header.kind }.into());
@@ -103,35 +101,19 @@ enum Parsed {
     Unknown,
 }
 
-/// The stream on which a [`Get`] is answered. Dropped before its end it is reset: quinn would finish it, and to the
-/// other side an answer cut short would look like a broken one.
-pub struct Reply {
-    stream: SendStream,
-    ended: bool,
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.end_with(StreamCode::Cancelled);
-        }
-    }
-}
+/// The stream on which a [`Get`] is answered. Dropped before its end it is reset.
+pub struct Reply(SendHalf);
 
 impl Reply {
-    const fn on(stream: SendStream) -> Self {
-        Self { stream, ended: false }
-    }
-
     pub async fn no(mut self, reason: Reason, retry_after_ms: u32) -> Result<(), SessionError> {
-        write_message(&mut self.stream, &No { reason, retry_after_ms }).await?;
+        self.0.message(&No { reason, retry_after_ms }).await?;
         self.finish();
         Ok(())
     }
 
     pub async fn have(&mut self, have: &Have, priority: u8) -> Result<(), SessionError> {
-        let _ = self.stream.set_priority(i32::from(priority));
-        write_message(&mut self.stream, have).await
+        self.0.set_priority(priority);
+        self.0.message(have).await
     }
 
     pub async fn hashes(&mut self, hashes: &[Digest]) -> Result<(), SessionError> {
@@ -141,53 +123,47 @@ impl Reply {
 
     /// Waits while the window is full: a slow reader slows only itself.
     pub async fn bytes(&mut self, bytes: Bytes) -> Result<(), SessionError> {
-        self.stream.write_chunk(bytes).await.map_err(write_error)
+        self.0.bytes(bytes).await
     }
 
-    pub fn finish(mut self) {
-        self.ended = true;
-        let _ = self.stream.finish();
+    pub fn finish(self) {
+        self.0.finish();
     }
 
-    pub fn reset(mut self, code: StreamCode) {
-        self.end_with(code);
-    }
-
-    fn end_with(&mut self, code: StreamCode) {
-        self.ended = true;
-        let _ = self.stream.reset(VarInt::from_u32(code.code()));
+    pub fn reset(self, code: StreamCode) {
+        self.0.reset(code);
     }
 }
 
-/// The stream on which a place in the queue lives.
+/// The stream on which a place in the queue lives. Dropped before its end it is reset.
 pub struct QueueReply {
-    stream: SendStream,
-    receive: RecvStream,
+    send: SendHalf,
+    receive: ReceiveHalf,
 }
 
 impl QueueReply {
     pub async fn place(&mut self, place: &Place) -> Result<(), SessionError> {
-        write_message(&mut self.stream, place).await
+        self.send.message(place).await
     }
 
     pub async fn granted(&mut self, granted: &Granted) -> Result<(), SessionError> {
-        write_message(&mut self.stream, granted).await
+        self.send.message(granted).await
     }
 
     pub async fn no(mut self, reason: Reason, retry_after_ms: u32) -> Result<(), SessionError> {
-        Reply::on(self.stream).no(reason, retry_after_ms).await?;
-        let _ = self.receive.stop(VarInt::from_u32(StreamCode::SlotEnded.code()));
+        self.send.message(&No { reason, retry_after_ms }).await?;
+        self.end();
         Ok(())
     }
 
     /// Resolves when the downloader leaves: it resets the stream, finishes it, or its connection is lost.
     pub async fn left(&mut self) {
         // Nothing is said on this side of the stream; whatever comes ends the place.
-        let _ = read_message::<Enter>(&mut self.receive).await;
+        let _ = self.receive.header().await;
     }
 
     pub fn end(mut self) {
-        let _ = self.stream.finish();
-        let _ = self.receive.stop(VarInt::from_u32(StreamCode::SlotEnded.code()));
+        self.receive.stop(StreamCode::SlotEnded);
+        self.send.finish();
     }
 }

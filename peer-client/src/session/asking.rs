@@ -5,12 +5,11 @@ use choir_shared::leaf::{LeafRange, LeafSet};
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::message::MAX_MORE_SOURCES;
 use choir_shared::wire::{
-    BadLeaf, Enter, Get, Granted, HEADER_BYTES, Have, Header, InvalidMessage, Kind, Message as _, No, Place, StreamCode,
+    BadLeaf, Enter, Get, Granted, Have, InvalidMessage, Kind, Message as _, No, Place, StreamCode,
 };
 use choir_shared::{FileId, PeerId};
-use quinn::{RecvStream, SendStream, VarInt};
 
-use super::framing::{read_error, read_exact, read_header, read_payload, write_message};
+use super::framing::{ReceiveHalf, SendHalf};
 use super::{Session, SessionError};
 
 /// What a sharer says to a [`Get`].
@@ -23,7 +22,7 @@ pub enum Answer {
 pub struct Delivery {
     pub leaves: LeafSet,
     pub more_sources: Vec<PeerId>,
-    stream: RecvStream,
+    stream: ReceiveHalf,
 }
 
 impl Session {
@@ -34,14 +33,14 @@ impl Session {
     }
 
     async fn try_get(&self, get: &Get) -> Result<Answer, SessionError> {
-        let (mut send, mut stream) = self.connection.open_bi().await?;
-        write_message(&mut send, get).await?;
-        let _ = send.finish();
-        let header = read_header(&mut stream).await?;
+        let (mut send, mut stream) = self.open().await?;
+        send.message(get).await?;
+        send.finish();
+        let header = stream.header().await?;
         if header.is::<No>() {
-            return Ok(Answer::No(read_payload(&mut stream, header).await?));
+            return Ok(Answer::No(stream.payload(header).await?));
         }
-        let have: Have = read_payload(&mut stream, header).await?;
+        let have: Have = stream.payload(header).await?;
         let malformed = InvalidMessage::Malformed { kind: Have::KIND as u16 };
         if have.more_sources.len() > MAX_MORE_SOURCES {
             return Err(malformed.into());
@@ -52,17 +51,20 @@ impl Session {
 
     /// Takes a place in the sharer's queue; it lasts as long as the returned value.
     pub async fn enter(&self, enter: &Enter) -> Result<QueuePlace, SessionError> {
-        let (mut send, receive) = self.connection.open_bi().await?;
-        write_message(&mut send, enter).await?;
-        Ok(QueuePlace { session: self.clone(), send, receive })
+        let (mut send, receive) = self.open().await?;
+        send.message(enter).await?;
+        Ok(QueuePlace { session: self.clone(), _send: send, receive })
     }
 
     /// Tells the sharer that a leaf was wrong. Whether it listens is its own affair.
     pub async fn complain(&self, file: FileId, leaf: u32) {
-        if let Ok(mut stream) = self.connection.open_uni().await {
-            let _ = write_message(&mut stream, &BadLeaf { file, leaf }).await;
-            let _ = stream.finish();
-        }
+        // Fails only with the connection.
+        let _ = self.notify(&BadLeaf { file, leaf }).await;
+    }
+
+    async fn open(&self) -> Result<(SendHalf, ReceiveHalf), SessionError> {
+        let (send, receive) = self.connection.open_bi().await?;
+        Ok((SendHalf::new(send), ReceiveHalf::new(receive)))
     }
 }
 
@@ -79,27 +81,27 @@ impl Delivery {
 
     async fn read_digests(&mut self, count: u32) -> Result<Vec<Digest>, SessionError> {
         let mut bytes = vec![0; count as usize * size_of::<Digest>()];
-        read_exact(&mut self.stream, &mut bytes).await?;
+        self.stream.exact(&mut bytes).await?;
         Ok(bytes.as_chunks().0.iter().map(|hash| Digest::new(*hash)).collect())
     }
 
     /// The next bytes of the range, at most `max`; `None` at the end of the stream.
     pub async fn read(&mut self, max: usize) -> Result<Option<bytes::Bytes>, SessionError> {
-        let chunk = self.stream.read_chunk(max, true).await.map_err(read_error)?;
-        Ok(chunk.map(|chunk| chunk.bytes))
+        self.stream.chunk(max).await
     }
 
     /// Asks the sharer to stop sending: nobody needs the rest.
     pub fn stop(&mut self) {
-        let _ = self.stream.stop(VarInt::from_u32(StreamCode::Cancelled.code()));
+        self.stream.stop(StreamCode::Cancelled);
     }
 }
 
 /// A place in a sharer's queue, and then a slot. Dropping it gives the place back.
 pub struct QueuePlace {
     session: Session,
-    send: SendStream,
-    receive: RecvStream,
+    /// Nothing more is said on it; the place lasts until it is reset.
+    _send: SendHalf,
+    receive: ReceiveHalf,
 }
 
 /// What the sharer says while one waits.
@@ -121,30 +123,13 @@ impl QueuePlace {
         const PLACE: u16 = Kind::Place as u16;
         const GRANTED: u16 = Kind::Granted as u16;
         const NO: u16 = Kind::No as u16;
-        let mut first = [0; 1];
         // The end of the stream between two messages is how a slot ends; within one it is a broken message.
-        match self.receive.read(&mut first).await.map_err(read_error)? {
-            None | Some(0) => return Err(SessionError::Ended(Some(StreamCode::SlotEnded))),
-            Some(_) => {}
-        }
-        let mut rest = [0; HEADER_BYTES - 1];
-        read_exact(&mut self.receive, &mut rest).await?;
-        let [k0] = first;
-        let [k1, l0, l1, l2, l3] = rest;
-        let header = Header::parse([k0, k1, l0, l1, l2, l3]);
+        let header = self.receive.next_header().await?.ok_or(SessionError::Ended(Some(StreamCode::SlotEnded)))?;
         Ok(match header.kind {
-            PLACE => QueueNews::Place(read_payload(&mut self.receive, header).await?),
-            GRANTED => QueueNews::Granted(read_payload(&mut self.receive, header).await?),
-            NO => QueueNews::No(read_payload(&mut self.receive, header).await?),
+            PLACE => QueueNews::Place(self.receive.payload(header).await?),
+            GRANTED => QueueNews::Granted(self.receive.payload(header).await?),
+            NO => QueueNews::No(self.receive.payload(header).await?),
             kind => return Err(InvalidMessage::Unexpected { kind }.into()),
         })
-    }
-}
-
-impl Drop for QueuePlace {
-    fn drop(&mut self) {
-        let code = VarInt::from_u32(StreamCode::Cancelled.code());
-        let _ = self.send.reset(code);
-        let _ = self.receive.stop(code);
     }
 }

@@ -95,12 +95,11 @@ impl Visit {
     }
 
     async fn answer(self: Arc<Self>, opened: Opened) {
-        let served = match tokio::time::timeout(REQUEST_TIMEOUT, opened.request()).await {
-            Ok(Ok(Some(Request::Get(get, reply)))) => self.get(get, reply).await,
-            Ok(Ok(Some(Request::Enter(enter, reply)))) => self.line_up(enter, reply).await,
-            Ok(Ok(None)) => Ok(()),
-            Ok(Err(error)) => Err(error),
-            Err(_) => return tracing::debug!(peer = %self.peer.short(), "a stream came without a request"),
+        let served = match opened.request(REQUEST_TIMEOUT).await {
+            Ok(Some(Request::Get(get, reply))) => self.get(get, reply).await,
+            Ok(Some(Request::Enter(enter, reply))) => self.line_up(enter, reply).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
         if let Err(error) = served {
             tracing::debug!(peer = %self.peer.short(), %error, "a request was not served to its end");
@@ -115,7 +114,7 @@ impl Visit {
                     let features = self.session.hello().borrow().as_ref().map_or(0, |hello| hello.features);
                     self.shared.desk.introduced(self.peer, features);
                 }
-                Err(SessionError::Ended(_)) => {}
+                Err(SessionError::Ended(_) | SessionError::Silent) => {}
                 Ok(Notice::BadLeaf(bad)) => {
                     if bad.file.length().leaf(bad.leaf).is_some() && self.shared.desk.heeds(self.peer, bad.file) {
                         tracing::info!(peer = %self.peer.short(), file = %bad.file.short(), "told that a leaf was wrong");
