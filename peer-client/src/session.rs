@@ -1,7 +1,8 @@
 //! Typed messages over one connection with one peer.
 //!
 //! A [`Session`] is the same whoever dialled: each side may ask and each side answers.
-//! [`asking`] is what a downloader does, [`answering`] what a sharer does, [`framing`] how both read and write.
+//! [`asking`] is what a downloader does, [`answering`] what a sharer does, [`notices`] what either says unasked,
+//! [`framing`] how all of them read and write.
 //!
 //! A peer that breaks the protocol loses the connection, with the code that says why; the error that comes out of
 //! a call tells the three cases apart: the connection was lost, the other side misbehaved, the stream was ended.
@@ -9,6 +10,7 @@
 pub mod answering;
 pub mod asking;
 pub mod framing;
+pub mod notices;
 #[cfg(test)]
 mod tests;
 

@@ -143,8 +143,8 @@ struct Shelf {
 }
 
 async fn serve(session: Session, shelf: Shelf) {
-    let notices = session.clone();
-    tokio::spawn(async move { while notices.next_notice().await.is_ok() {} });
+    let mut notices = session.notices(crate::PATIENCE);
+    tokio::spawn(async move { while notices.next().await.is_ok() {} });
     while let Ok(stream) = session.next_stream().await {
         let shelf = shelf.clone();
         tokio::spawn(async move {

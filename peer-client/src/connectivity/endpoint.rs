@@ -33,7 +33,7 @@ const SEND_WINDOW: u64 = 12 << 20;
 const BIDIRECTIONAL_STREAMS: u32 = 16;
 
 /// Hello and complaints.
-const UNIDIRECTIONAL_STREAMS: u32 = 4;
+pub(crate) const UNIDIRECTIONAL_STREAMS: u32 = 4;
 
 /// Home routers forget a UDP mapping after 30 s; half of that survives one lost packet.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

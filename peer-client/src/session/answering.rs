@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use choir_shared::Digest;
-use choir_shared::wire::{
-    BadLeaf, Enter, Get, Granted, Have, Hello, InvalidMessage, Kind, No, Place, Reason, StreamCode,
-};
+use choir_shared::wire::{Enter, Get, Granted, Have, InvalidMessage, Kind, No, Place, Reason, StreamCode};
 
 use super::framing::{ReceiveHalf, SendHalf};
 use super::{Session, SessionError};
@@ -15,12 +13,6 @@ use super::{Session, SessionError};
 pub enum Request {
     Get(Get, Reply),
     Enter(Enter, QueueReply),
-}
-
-/// Something the other side says without expecting an answer.
-pub enum Notice {
-    Hello,
-    BadLeaf(BadLeaf),
 }
 
 /// A stream that the other side opened and on which its request has not been read yet.
@@ -36,31 +28,6 @@ impl Session {
     pub async fn next_stream(&self) -> Result<Opened, SessionError> {
         let (send, receive) = self.connection.accept_bi().await?;
         Ok(Opened { session: self.clone(), send: SendHalf::new(send), receive: ReceiveHalf::new(receive) })
-    }
-
-    /// The next hello or complaint. A second hello replaces the first.
-    pub async fn next_notice(&self) -> Result<Notice, SessionError> {
-        let notice = self.try_next_notice().await;
-        notice.inspect_err(|error| self.punish(error))
-    }
-
-    async fn try_next_notice(&self) -> Result<Notice, SessionError> {
-        loop {
-            let mut stream = ReceiveHalf::new(self.connection.accept_uni().await?);
-            let header = stream.header().await?;
-            if header.is::<Hello>() {
-                let hello = stream.payload::<Hello>(header).await?;
-                if hello.tickets.len() > choir_shared::wire::message::MAX_TICKETS {
-                    return Err(InvalidMessage::Malformed { kind: header.kind }.into());
-                }
-                self.hello.send_replace(Some(hello));
-                return Ok(Notice::Hello);
-            }
-            if header.is::<BadLeaf>() {
-                return Ok(Notice::BadLeaf(stream.payload(header).await?));
-            }
-            // A notice of a later version: nobody waits for an answer.
-        }
     }
 }
 

@@ -68,6 +68,11 @@ impl ReceiveHalf {
         Self(stream)
     }
 
+    /// Greater for streams that the other side opened later.
+    pub fn number(&self) -> u64 {
+        self.0.id().index()
+    }
+
     /// One message of the kind that must come now.
     pub async fn message<M: Message>(&mut self) -> Result<M, SessionError> {
         let header = self.header().await?;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use choir_shared::identity::SecretKey;
 use choir_shared::leaf::FileLength;
-use choir_shared::wire::{Enter, Get, Granted, Have, LeavesHeld, encode};
+use choir_shared::wire::{BadLeaf, Enter, Get, Granted, Have, LeavesHeld, encode};
 use choir_shared::{Digest, FileId};
 use quinn::{ReadError, ReadToEndError, VarInt};
 
 use super::answering::Request;
+use super::notices::Notice;
 use super::*;
 use crate::connectivity::tls::Expected;
 use crate::connectivity::{Endpoint, EndpointOptions};
@@ -31,8 +32,7 @@ impl Pair {
         let dialled = async { there.dial(here.local_address().unwrap(), expected).unwrap().await.unwrap() };
         let accepted = async { here.accept().await.unwrap().unwrap().await.unwrap() };
         let (theirs, accepted) = tokio::join!(dialled, accepted);
-        let hello = Hello { minor: 0, features: 0, agent: "test".into(), tickets: vec![] };
-        let ours = Session::begin(accepted, there.secret().peer_id(), hello);
+        let ours = Session::begin(accepted, there.secret().peer_id(), hello("ours"));
         Self { ours, theirs, _endpoints: [here, there] }
     }
 
@@ -43,19 +43,39 @@ impl Pair {
         (send, receive)
     }
 
+    /// A notice of which they have said `bytes`.
+    async fn they_notify(&self, bytes: &[u8]) -> quinn::SendStream {
+        let mut send = self.theirs.open_uni().await.unwrap();
+        send.write_all(bytes).await.unwrap();
+        send
+    }
+
     async fn request(&self) -> Request {
         self.ours.next_stream().await.unwrap().request(LONG).await.unwrap().unwrap()
     }
 }
 
+/// Longer than anything takes that happens at all.
 const LONG: Duration = Duration::from_secs(60);
+
+/// What happens, happens before those give up who are patient.
+async fn soon<T>(happening: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG / 6, happening).await.expect("it happens")
+}
 
 const CANCELLED: VarInt = VarInt::from_u32(StreamCode::Cancelled.code());
 const SLOT_ENDED: VarInt = VarInt::from_u32(StreamCode::SlotEnded.code());
 
+fn file() -> FileId {
+    FileId::new(Digest::new([0xab; 32]), FileLength::new(100_000).unwrap())
+}
+
 fn get() -> Get {
-    let file = FileId::new(Digest::new([0xab; 32]), FileLength::new(100_000).unwrap());
-    Get { file, first_leaf: 0, leaf_count: 1, want_layer: false, priority: 0 }
+    Get { file: file(), first_leaf: 0, leaf_count: 1, want_layer: false, priority: 0 }
+}
+
+fn hello(agent: &str) -> Hello {
+    Hello { minor: 0, features: 0, agent: agent.into(), tickets: vec![] }
 }
 
 fn is_reset(read: Result<Vec<u8>, ReadToEndError>, code: VarInt) -> bool {
@@ -100,4 +120,43 @@ async fn a_place_that_is_dropped_is_not_a_slot_that_ended() {
     place.end();
     assert_eq!(receive.read_to_end(100).await.unwrap(), encode(&granted));
     assert_eq!(send.stopped().await, Ok(Some(SLOT_ENDED)));
+}
+
+#[tokio::test]
+async fn a_notice_that_never_comes_holds_up_no_other() {
+    let pair = Pair::connect().await;
+    let bad = BadLeaf { file: file(), leaf: 6 };
+    let _silent = [pair.they_notify(&[0]).await, pair.they_notify(&[0]).await, pair.they_notify(&[0]).await];
+    let _complaint = pair.they_notify(&encode(&bad)).await;
+    let mut notices = pair.ours.notices(LONG);
+    assert_eq!(soon(notices.next()).await.unwrap(), Notice::BadLeaf(bad));
+}
+
+#[tokio::test]
+async fn a_notice_that_does_not_come_in_time_is_stopped() {
+    let pair = Pair::connect().await;
+    let silent = pair.they_notify(&[0]).await;
+    let mut notices = pair.ours.notices(Duration::from_millis(1));
+    tokio::select! {
+        stopped = soon(silent.stopped()) => assert_eq!(stopped, Ok(Some(CANCELLED))),
+        ended = notices.next() => panic!("{ended:?}"),
+    }
+    assert!(pair.ours.is_alive());
+}
+
+#[tokio::test]
+async fn the_hello_that_was_said_last_counts_even_if_it_comes_first() {
+    let pair = Pair::connect().await;
+    let (first, second) = (encode(&hello("first")), encode(&hello("second")));
+    let mut slow = pair.they_notify(&first[..10]).await;
+    let _quick = pair.they_notify(&second).await;
+    let mut notices = pair.ours.notices(LONG);
+    assert_eq!(soon(notices.next()).await.unwrap(), Notice::Hello);
+    slow.write_all(&first[10..]).await.unwrap();
+    // It is read to its end before what is said after that.
+    assert_eq!(slow.finish(), Ok(()));
+    let _ = slow.stopped().await;
+    let _complaint = pair.they_notify(&encode(&BadLeaf { file: file(), leaf: 0 })).await;
+    assert!(matches!(notices.next().await.unwrap(), Notice::BadLeaf(_)));
+    assert_eq!(pair.ours.hello().borrow().as_ref().map(|hello| hello.agent.clone()), Some("second".into()));
 }

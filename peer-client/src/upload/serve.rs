@@ -11,14 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::admit::{Admission, Rules, Until, Visitor};
-use crate::session::answering::{Notice, Opened, Request};
-use crate::session::{Session, SessionError};
+use crate::session::Session;
+use crate::session::answering::{Opened, Request};
+use crate::session::notices::Notice;
 
 /// As many streams as the transport lets the other side open; more would be a mistake of ours.
 const MAX_STREAMS: usize = 16;
 
-/// A request is one packet, sent right after its stream was opened; ten seconds see it resent several times.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a stream is for is said in one packet, right after it was opened; ten seconds see it resent several times.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The hello is sent before anything else, and only a lost packet can delay it.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -95,7 +96,7 @@ impl Visit {
     }
 
     async fn answer(self: Arc<Self>, opened: Opened) {
-        let served = match opened.request(REQUEST_TIMEOUT).await {
+        let served = match opened.request(OPENING_TIMEOUT).await {
             Ok(Some(Request::Get(get, reply))) => self.get(get, reply).await,
             Ok(Some(Request::Enter(enter, reply))) => self.line_up(enter, reply).await,
             Ok(None) => Ok(()),
@@ -108,20 +109,19 @@ impl Visit {
 
     /// Takes hellos and complaints until the connection ends.
     async fn listen(&self) {
-        loop {
-            match self.session.next_notice().await {
-                Ok(Notice::Hello) => {
+        let mut notices = self.session.notices(OPENING_TIMEOUT);
+        while let Ok(notice) = notices.next().await {
+            match notice {
+                Notice::Hello => {
                     let features = self.session.hello().borrow().as_ref().map_or(0, |hello| hello.features);
                     self.shared.desk.introduced(self.peer, features);
                 }
-                Err(SessionError::Ended(_) | SessionError::Silent) => {}
-                Ok(Notice::BadLeaf(bad)) => {
+                Notice::BadLeaf(bad) => {
                     if bad.file.length().leaf(bad.leaf).is_some() && self.shared.desk.heeds(self.peer, bad.file) {
                         tracing::info!(peer = %self.peer.short(), file = %bad.file.short(), "told that a leaf was wrong");
                         self.shared.shelf.recheck(bad.file);
                     }
                 }
-                Err(SessionError::Lost(_) | SessionError::Misbehaved(_)) => return,
             }
         }
     }
