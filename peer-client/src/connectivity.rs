@@ -4,6 +4,7 @@
 //! - [`endpoint`]: the socket and the transport limits.
 //! - [`rendezvous`]: where an index sees us.
 //! - [`surroundings`]: the networks this machine is attached to.
+//! - [`farewell`]: how connections are closed.
 //! - [`reach`]: dials the candidates of a peer, keeps and reuses connections, takes incoming ones.
 //!
 //! Rules:
@@ -15,6 +16,7 @@
 mod attempts;
 mod door;
 pub mod endpoint;
+pub(crate) mod farewell;
 pub mod reach;
 pub mod rendezvous;
 pub mod surroundings;

@@ -22,6 +22,7 @@ use choir_shared::wire::{CloseCode, Hello, InvalidMessage, Message, StreamCode};
 use tokio::sync::watch;
 
 use self::framing::SendHalf;
+use crate::connectivity::farewell;
 use crate::connectivity::surroundings::attached_subnets;
 
 /// One connection with one authenticated peer.
@@ -68,7 +69,7 @@ impl Session {
     }
 
     pub fn close(&self, code: CloseCode) {
-        self.connection.close(code.code().into(), b"");
+        farewell::close(&self.connection, code);
     }
 
     /// Waits for an answer, but not for ever. If in all that time not even an acknowledgement came, the other side is
@@ -120,23 +121,13 @@ impl Session {
     }
 
     /// Ends the connection if the other side broke the protocol.
-    ///
-    /// A moment later: quinn-proto 0.11 holds a close back behind data that congestion control holds back, and once
-    /// closed it takes no acknowledgement that would free it, so that the other side would never learn the code.
     fn punish(&self, error: &SessionError) {
-        let SessionError::Misbehaved(invalid) = error else { return };
-        tracing::debug!(peer = %self.peer.short(), %invalid, "the peer broke the protocol");
-        let (session, code) = (self.clone(), invalid.close_code());
-        // Needs no owner: it ends by itself after a fraction of a second.
-        tokio::spawn(async move {
-            tokio::time::sleep(FAREWELL + 2 * session.round_trip()).await;
-            session.close(code);
-        });
+        if let SessionError::Misbehaved(invalid) = error {
+            tracing::debug!(peer = %self.peer.short(), %invalid, "the peer broke the protocol");
+            self.close(invalid.close_code());
+        }
     }
 }
-
-/// What is under way gets this long, and two round trips, to leave before the connection is closed.
-const FAREWELL: std::time::Duration = std::time::Duration::from_millis(125);
 
 /// Why a call over a session came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -14,6 +14,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::farewell::YieldingConfig;
 use super::surroundings::attached_subnets;
 use super::tls::{self, Expected};
 
@@ -220,6 +221,7 @@ fn transport(role: Role, nearness: Nearness, options: &EndpointOptions) -> Trans
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .mtu_discovery_config(Some(mtu_discovery))
+        .congestion_controller_factory(Arc::new(YieldingConfig::default()))
         // The ranges of one file are asked for in the order in which they are wanted.
         .send_fairness(false);
     if let Ok(idle) = IDLE_TIMEOUT.try_into() {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempts::Attempts;
 use super::door::Door;
 use super::endpoint::{Endpoint, expect_downloads};
+use super::farewell;
 use super::tls::{Expected, peer_of};
 use crate::session::Session;
 
@@ -125,7 +126,7 @@ impl Reach {
             Ok(Err(error)) => return tracing::debug!(%error, "an incoming handshake failed"),
             Err(_) => return tracing::debug!("an incoming handshake took too long"),
         };
-        let close = |code: CloseCode| connection.close(code.code().into(), b"");
+        let close = |code| farewell::close(&connection, code);
         let Some(peer) = peer_of(&connection) else { return close(CloseCode::Malformed) };
         if (self.shared.is_banned)(&peer) {
             return close(CloseCode::Banned);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use choir_shared::identity::SecretKey;
 use choir_shared::leaf::FileLength;
-use choir_shared::wire::{BadLeaf, Enter, Get, Granted, Have, LeavesHeld, encode};
+use choir_shared::wire::{BadLeaf, Enter, Get, Granted, Have, Kind, LeavesHeld, Place, encode};
 use choir_shared::{Digest, FileId};
 use quinn::{ReadError, ReadToEndError, VarInt};
 
@@ -159,4 +159,26 @@ async fn the_hello_that_was_said_last_counts_even_if_it_comes_first() {
     let _complaint = pair.they_notify(&encode(&BadLeaf { file: file(), leaf: 0 })).await;
     assert!(matches!(notices.next().await.unwrap(), Notice::BadLeaf(_)));
     assert_eq!(pair.ours.hello().borrow().as_ref().map(|hello| hello.agent.clone()), Some("second".into()));
+}
+
+#[tokio::test]
+async fn a_sharer_that_breaks_the_protocol_is_told_how() {
+    let kind = (Kind::Have as u16).to_be_bytes();
+    let too_long = [&kind[..], &u32::MAX.to_be_bytes()].concat();
+    let have = [&kind[..], &1u32.to_be_bytes(), &[0xff]].concat();
+    let place = encode(&Place { ahead: 0, eta_ms: None });
+    for (answer, code) in
+        [(too_long, CloseCode::Oversized), (have, CloseCode::Malformed), (place, CloseCode::Unexpected)]
+    {
+        let pair = Pair::connect().await;
+        let answering = async {
+            let (mut send, _receive) = pair.theirs.accept_bi().await.unwrap();
+            send.write_all(&answer).await.unwrap();
+            SessionError::from(pair.theirs.closed().await).close_code()
+        };
+        let get = get();
+        let (asked, told) = tokio::join!(pair.ours.get(&get), soon(answering));
+        assert!(matches!(asked, Err(SessionError::Misbehaved(_))));
+        assert_eq!(told, Some(code));
+    }
 }

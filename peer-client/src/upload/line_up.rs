@@ -42,10 +42,6 @@ impl Visit {
             }
             tokio::select! {
                 () = reply.left() => return Ok(()),
-                () = self.ending.cancelled() => {
-                    reply.end();
-                    return Ok(());
-                }
                 changed = calls.changed() => if changed.is_err() { return Ok(()) },
             }
         }

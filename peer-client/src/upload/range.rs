@@ -125,7 +125,6 @@ impl Visit {
         let outcome = tokio::select! {
             biased;
             code = transfer.revoked() => Err(Stopped::Revoked(code)),
-            () = self.ending.cancelled() => Err(Stopped::Revoked(StreamCode::SlotEnded)),
             outcome = self.write(transfer, &get, goods, &mut reply) => outcome,
         };
         match outcome {

@@ -7,7 +7,6 @@ use choir_shared::PeerId;
 use choir_shared::address::NetworkPrefix;
 use choir_shared::wire::CloseCode;
 use tokio::task::{JoinError, JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::admit::{Admission, Rules, Until, Visitor};
@@ -24,17 +23,8 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The hello is sent before anything else, and only a lost packet can delay it.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a connection that we end may take to say so.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Until the last bytes are acknowledged: a receiver may hold an acknowledgement back for 25 ms (RFC 9000 section
-/// 18.2, which quinn uses), and a busy machine some more; five times that, on top of the round trips.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(5 * 25);
-
 /// One session being served.
 pub(super) struct Visit {
-    /// Ends what is being sent, so that the connection can be closed.
-    pub(super) ending: CancellationToken,
     pub(super) shared: Arc<Shared>,
     pub(super) session: Session,
     pub(super) peer: PeerId,
@@ -45,7 +35,7 @@ impl Visit {
     pub(super) fn begin(shared: Arc<Shared>, session: Session) -> Arc<Self> {
         let (peer, network) = (session.peer(), NetworkPrefix::of(session.remote_address().ip()));
         shared.desk.arrived(peer, session.path_kind());
-        Arc::new(Self { ending: CancellationToken::new(), shared, session, peer, network })
+        Arc::new(Self { shared, session, peer, network })
     }
 
     pub(super) async fn run(self: Arc<Self>) {
@@ -70,29 +60,9 @@ impl Visit {
             }
         };
         if let Some(code) = farewell {
-            self.part(&mut streams, code).await;
+            self.session.close(code);
         }
-        // The connection is closed by now, so that no half-sent range can look like a whole one.
         streams.shutdown().await;
-    }
-
-    /// Closes the connection so that the other side learns why. quinn-proto 0.11.19 holds a close back while stream
-    /// data waits for the congestion window, and as it takes no acknowledgements after that, it never sends it: the
-    /// other side found out by its keep-alive, 15 s later. So what is being sent is reset first, and given time to
-    /// leave.
-    async fn part(&self, streams: &mut JoinSet<()>, code: CloseCode) {
-        if !streams.is_empty() {
-            self.ending.cancel();
-            let quiet = async {
-                while let Some(ended) = streams.join_next().await {
-                    report(ended);
-                }
-                tokio::time::sleep(2 * self.session.round_trip() + ACKNOWLEDGED_WITHIN).await;
-            };
-            // However it went: the rest is quinn's.
-            let _ = tokio::time::timeout(FAREWELL, quiet).await;
-        }
-        self.session.close(code);
     }
 
     async fn answer(self: Arc<Self>, opened: Opened) {

@@ -30,15 +30,3 @@ async fn who_is_being_sent_to_when_all_ends_is_told_why() {
     sharer.tracker.close();
     sharer.tracker.wait().await;
 }
-
-#[tokio::test]
-async fn what_is_being_sent_when_all_ends_is_ended_first() {
-    let sharer = Sharer::with(1, &[MIB]);
-    let file = sharer.ids[0];
-    let visitor = sharer.visitor(2).await;
-    // At a byte a second it would take a day; and without a slot there is no place that ends with the session.
-    sharer.uploads.set_limit(Some(1));
-    let delivery = visitor.have(file, leaves(file, 0, 4)).await;
-    sharer.cancel.cancel();
-    assert!(matches!(read_all(delivery).await, Err(SessionError::Ended(Some(StreamCode::SlotEnded)))));
-}
