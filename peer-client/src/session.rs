@@ -9,6 +9,8 @@
 
 pub mod answering;
 pub mod asking;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod framing;
 pub mod notices;
 #[cfg(test)]
@@ -141,12 +143,24 @@ pub enum SessionError {
     /// The other side ended this stream alone.
     #[error("the peer ended the transfer ({0:?})")]
     Ended(Option<StreamCode>),
+    /// The other side finished this stream before all was said that belongs on it. Whoever asked has no answer, and
+    /// the connection lives.
+    #[error("the peer ended its answer too early")]
+    CutShort,
     /// The other side opened a stream and then did not say what for.
     #[error("the peer opened a stream and said nothing")]
     Silent,
 }
 
 impl SessionError {
+    /// The same where the other side speaks first: there, what ends too early is a broken message.
+    fn unasked(self) -> Self {
+        match self {
+            Self::CutShort => Self::Misbehaved(InvalidMessage::Incomplete),
+            other => other,
+        }
+    }
+
     /// The code with which the other side closed the connection, if it did.
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {

@@ -98,7 +98,10 @@ pub enum FetchEnd {
 
 impl From<SessionError> for FetchEnd {
     fn from(error: SessionError) -> Self {
-        Self::Session(error)
+        match error {
+            SessionError::CutShort => Self::WrongLength,
+            error => Self::Session(error),
+        }
     }
 }
 
@@ -305,5 +308,28 @@ impl Batches {
             return Err(FetchEnd::WrongLength);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use choir_shared::leaf::FileLength;
+    use choir_shared::wire::{Have, LeavesHeld, encode};
+
+    use super::*;
+    use crate::session::fixture::Pair;
+
+    #[tokio::test]
+    async fn an_answer_that_ends_too_early_costs_its_source_the_file_and_not_the_connection() {
+        let pair = Pair::connect().await;
+        let file = FileId::new(Digest::of(&[0; 5]), FileLength::new(5).unwrap());
+        let have = encode(&Have { leaves: LeavesHeld::All, more_sources: vec![] });
+        let whole = [&have, &file.root().as_bytes()[..], &[0; 5]].concat();
+        for cut in [0, 3, have.len(), have.len() + 7, whole.len() - 1] {
+            let (started, ()) = tokio::join!(start(&pair.ours, file, 4), pair.they_answer(&whole[..cut]));
+            assert!(matches!(started, Err(FetchEnd::WrongLength)), "{cut}");
+        }
+        let (started, ()) = tokio::join!(start(&pair.ours, file, 4), pair.they_answer(&whole));
+        assert_eq!(started.unwrap().data, [0; 5]);
     }
 }

@@ -36,7 +36,7 @@ impl Opened {
     /// know: it was told so.
     pub async fn request(mut self, within: Duration) -> Result<Option<Request>, SessionError> {
         let request = tokio::time::timeout(within, self.read()).await.unwrap_or(Err(SessionError::Silent));
-        let request = request.inspect_err(|error| self.session.punish(error))?;
+        let request = request.map_err(SessionError::unasked).inspect_err(|error| self.session.punish(error))?;
         Ok(match request {
             Parsed::Get(get) => Some(Request::Get(get, Reply(self.send))),
             Parsed::Enter(enter) => Some(Request::Enter(enter, QueueReply { send: self.send, receive: self.receive })),
@@ -48,7 +48,7 @@ impl Opened {
     }
 
     async fn read(&mut self) -> Result<Parsed, SessionError> {
-        let header = self.receive.header().await?;
+        let header = self.receive.next_header().await?.ok_or(SessionError::Silent)?;
         Ok(if header.is::<Get>() {
             Parsed::Get(self.receive.payload(header).await?)
         } else if header.is::<Enter>() {

@@ -123,7 +123,7 @@ impl QueuePlace {
         const PLACE: u16 = Kind::Place as u16;
         const GRANTED: u16 = Kind::Granted as u16;
         const NO: u16 = Kind::No as u16;
-        // The end of the stream between two messages is how a slot ends; within one it is a broken message.
+        // The end of the stream between two messages is how a slot ends.
         let header = self.receive.next_header().await?.ok_or(SessionError::Ended(Some(StreamCode::SlotEnded)))?;
         Ok(match header.kind {
             PLACE => QueueNews::Place(self.receive.payload(header).await?),

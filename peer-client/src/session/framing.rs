@@ -5,7 +5,7 @@
 //! [`StreamCode::Cancelled`], whatever way out of a function, or out of a task that is stopped, was taken.
 
 use bytes::Bytes;
-use choir_shared::wire::{HEADER_BYTES, Header, InvalidMessage, Message, StreamCode, decode, encode};
+use choir_shared::wire::{HEADER_BYTES, Header, Message, StreamCode, decode, encode};
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
 
 use super::SessionError;
@@ -106,8 +106,7 @@ impl ReceiveHalf {
 
     pub async fn exact(&mut self, buffer: &mut [u8]) -> Result<(), SessionError> {
         self.0.read_exact(buffer).await.map_err(|error| match error {
-            // A stream that ends within a message is a message that does not parse.
-            ReadExactError::FinishedEarly(_) => InvalidMessage::Malformed { kind: 0 }.into(),
+            ReadExactError::FinishedEarly(_) => SessionError::CutShort,
             ReadExactError::ReadError(error) => read_error(error),
         })
     }

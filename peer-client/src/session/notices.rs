@@ -89,11 +89,11 @@ impl Notices {
 
 async fn listen(mut stream: ReceiveHalf, patience: Duration) -> Heard {
     let said = tokio::time::timeout(patience, read(&mut stream)).await;
-    (stream.number(), said.unwrap_or(Err(SessionError::Silent)))
+    (stream.number(), said.unwrap_or(Err(SessionError::Silent)).map_err(SessionError::unasked))
 }
 
 async fn read(stream: &mut ReceiveHalf) -> Result<Said, SessionError> {
-    let header = stream.header().await?;
+    let header = stream.next_header().await?.ok_or(SessionError::Silent)?;
     Ok(if header.is::<Hello>() {
         Said::Hello(stream.payload(header).await?)
     } else if header.is::<BadLeaf>() {

@@ -1,59 +1,17 @@
-//! One session on loopback whose other end says whatever the test wants.
+//! Sessions whose other end does not keep to the rules, or leaves in the middle.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use choir_shared::identity::SecretKey;
 use choir_shared::leaf::FileLength;
 use choir_shared::wire::{BadLeaf, Enter, Get, Granted, Have, Kind, LeavesHeld, Place, encode};
 use choir_shared::{Digest, FileId};
 use quinn::{ReadError, ReadToEndError, VarInt};
 
 use super::answering::Request;
+use super::asking::Answer;
+use super::fixture::Pair;
 use super::notices::Notice;
 use super::*;
-use crate::connectivity::tls::Expected;
-use crate::connectivity::{Endpoint, EndpointOptions};
-
-/// Ours is a session, theirs a bare connection.
-struct Pair {
-    ours: Session,
-    theirs: quinn::Connection,
-    _endpoints: [Endpoint; 2],
-}
-
-impl Pair {
-    async fn connect() -> Self {
-        let [here, there] = [1, 2].map(|seed| {
-            let options = EndpointOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-            Endpoint::bind(SecretKey::from_seed(&[seed; 32]), options).unwrap()
-        });
-        let expected = Expected::Peer(here.secret().peer_id());
-        let dialled = async { there.dial(here.local_address().unwrap(), expected).unwrap().await.unwrap() };
-        let accepted = async { here.accept().await.unwrap().unwrap().await.unwrap() };
-        let (theirs, accepted) = tokio::join!(dialled, accepted);
-        let ours = Session::begin(accepted, there.secret().peer_id(), hello("ours"));
-        Self { ours, theirs, _endpoints: [here, there] }
-    }
-
-    /// A stream on which they have said `bytes` and say no more.
-    async fn they_open(&self, bytes: &[u8]) -> (quinn::SendStream, quinn::RecvStream) {
-        let (mut send, receive) = self.theirs.open_bi().await.unwrap();
-        send.write_all(bytes).await.unwrap();
-        (send, receive)
-    }
-
-    /// A notice of which they have said `bytes`.
-    async fn they_notify(&self, bytes: &[u8]) -> quinn::SendStream {
-        let mut send = self.theirs.open_uni().await.unwrap();
-        send.write_all(bytes).await.unwrap();
-        send
-    }
-
-    async fn request(&self) -> Request {
-        self.ours.next_stream().await.unwrap().request(LONG).await.unwrap().unwrap()
-    }
-}
 
 /// Longer than anything takes that happens at all.
 const LONG: Duration = Duration::from_secs(60);
@@ -78,6 +36,10 @@ fn hello(agent: &str) -> Hello {
     Hello { minor: 0, features: 0, agent: agent.into(), tickets: vec![] }
 }
 
+async fn request(pair: &Pair) -> Result<Option<Request>, SessionError> {
+    pair.ours.next_stream().await.unwrap().request(LONG).await
+}
+
 fn is_reset(read: Result<Vec<u8>, ReadToEndError>, code: VarInt) -> bool {
     matches!(read, Err(ReadToEndError::Read(ReadError::Reset(reset))) if reset == code)
 }
@@ -97,7 +59,7 @@ async fn a_stream_without_a_request_is_given_up_both_ways() {
 async fn an_answer_that_is_dropped_never_looks_whole() {
     let pair = Pair::connect().await;
     let (_send, mut receive) = pair.they_open(&encode(&get())).await;
-    let Request::Get(_, mut reply) = pair.request().await else { panic!("a get was sent") };
+    let Request::Get(_, mut reply) = request(&pair).await.unwrap().unwrap() else { panic!("a get was sent") };
     reply.have(&Have { leaves: LeavesHeld::All, more_sources: vec![] }, 0).await.unwrap();
     drop(reply);
     assert!(is_reset(receive.read_to_end(100).await, CANCELLED));
@@ -108,13 +70,13 @@ async fn a_place_that_is_dropped_is_not_a_slot_that_ended() {
     let pair = Pair::connect().await;
     let enter = encode(&Enter { files: 1, bytes: 1 });
     let (send, mut receive) = pair.they_open(&enter).await;
-    let Request::Enter(_, place) = pair.request().await else { panic!("a place was asked for") };
+    let Request::Enter(_, place) = request(&pair).await.unwrap().unwrap() else { panic!("a place was asked for") };
     drop(place);
     assert!(is_reset(receive.read_to_end(100).await, CANCELLED));
     assert_eq!(send.stopped().await, Ok(Some(CANCELLED)));
 
     let (send, mut receive) = pair.they_open(&enter).await;
-    let Request::Enter(_, mut place) = pair.request().await else { panic!("a place was asked for") };
+    let Request::Enter(_, mut place) = request(&pair).await.unwrap().unwrap() else { panic!("a place was asked for") };
     let granted = Granted { idle_ms: 1 };
     place.granted(&granted).await.unwrap();
     place.end();
@@ -181,4 +143,44 @@ async fn a_sharer_that_breaks_the_protocol_is_told_how() {
         assert!(matches!(asked, Err(SessionError::Misbehaved(_))));
         assert_eq!(told, Some(code));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_too_early_leaves_the_connection_alone() {
+    let pair = Pair::connect().await;
+    let have = encode(&Have { leaves: LeavesHeld::Bitmap(vec![0x7f]), more_sources: vec![] });
+    let get = get();
+    for cut in 0..have.len() {
+        let (asked, ()) = tokio::join!(pair.ours.get(&get), pair.they_answer(&have[..cut]));
+        assert!(matches!(asked, Err(SessionError::CutShort)), "{cut}");
+    }
+    let half_a_hash = [&have[..], &[7; 31]].concat();
+    let (asked, ()) = tokio::join!(pair.ours.get(&get), pair.they_answer(&half_a_hash));
+    let Ok(Answer::Have(mut delivery)) = asked else { panic!("all of the first message came") };
+    assert!(matches!(delivery.read_layer(file()).await, Err(SessionError::CutShort)));
+
+    let place = encode(&Place { ahead: 0, eta_ms: None });
+    let mut queue = pair.ours.enter(&Enter { files: 1, bytes: 1 }).await.unwrap();
+    pair.they_answer(&place[..3]).await;
+    assert!(matches!(queue.next().await, Err(SessionError::CutShort)));
+    assert!(pair.ours.is_alive());
+}
+
+#[tokio::test]
+async fn a_request_or_notice_that_ends_too_early_is_a_broken_message() {
+    let pair = Pair::connect().await;
+    let mut nothing = pair.they_open(&[]).await.0;
+    nothing.finish().unwrap();
+    assert!(matches!(request(&pair).await, Err(SessionError::Silent)));
+    assert!(pair.ours.is_alive());
+    let mut half = pair.they_open(&encode(&get())[..9]).await.0;
+    half.finish().unwrap();
+    assert!(matches!(request(&pair).await, Err(SessionError::Misbehaved(InvalidMessage::Incomplete))));
+    assert_eq!(SessionError::from(pair.theirs.closed().await).close_code(), Some(CloseCode::Malformed));
+
+    let pair = Pair::connect().await;
+    let mut half = pair.they_notify(&encode(&hello("half"))[..9]).await;
+    half.finish().unwrap();
+    let ended = pair.ours.notices(LONG).next().await;
+    assert!(matches!(ended, Err(SessionError::Misbehaved(InvalidMessage::Incomplete))));
 }

@@ -80,6 +80,8 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, InvalidMessage> {
 pub enum InvalidMessage {
     #[error("message {kind:#x} does not parse")]
     Malformed { kind: u16 },
+    #[error("the stream ends in the middle of a message")]
+    Incomplete,
     #[error("message {kind:#x} claims {bytes} bytes, more than the {max} it may have")]
     Oversized { kind: u16, bytes: u32, max: u32 },
     #[error("message {kind:#x} has no place here")]
@@ -89,7 +91,7 @@ pub enum InvalidMessage {
 impl InvalidMessage {
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::Malformed { .. } => CloseCode::Malformed,
+            Self::Malformed { .. } | Self::Incomplete => CloseCode::Malformed,
             Self::Oversized { .. } => CloseCode::Oversized,
             Self::Unexpected { .. } => CloseCode::Unexpected,
         }
