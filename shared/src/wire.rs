@@ -11,6 +11,7 @@
 //! | bidirectional | downloader | [`Enter`] → [`Place`]… → [`Granted`], or [`No`] |
 
 pub mod close;
+mod fields;
 pub mod frame;
 pub mod message;
 

@@ -6,14 +6,15 @@
 //! | 2 to 5 | length of the payload, big-endian |
 //! | then | the payload: the struct in postcard 1.x encoding |
 //!
-//! The length is compared with the kind's greatest size before anything is allocated. Payload bytes after the
-//! fields that the reader knows are ignored: later minor versions append fields there.
+//! The length is compared with the kind's greatest size before anything is allocated. Later minor versions append
+//! fields: payload bytes after the fields that the reader knows are ignored, and an appended field is marked with
+//! `#[serde(default)]`, which is what it is where an earlier version ended before it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Kind;
 use super::close::CloseCode;
+use super::{Kind, fields};
 
 pub const HEADER_BYTES: usize = 6;
 
@@ -70,9 +71,7 @@ pub fn encode<M: Message>(message: &M) -> Vec<u8> {
 
 /// Reads the payload of a message whose header was checked.
 pub fn decode<M: Message>(payload: &[u8]) -> Result<M, InvalidMessage> {
-    postcard::take_from_bytes(payload)
-        .map(|(message, _later_fields)| message)
-        .map_err(|_| InvalidMessage::Malformed { kind: M::KIND as u16 })
+    fields::read(payload).map_err(|_| InvalidMessage::Malformed { kind: M::KIND as u16 })
 }
 
 /// Bytes that are not the message they should be.
