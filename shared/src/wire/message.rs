@@ -119,8 +119,9 @@ impl Message for No {
     const MAX_BYTES: u32 = 256;
 }
 
-/// Why a request is not served.
+/// Why a request is not served. Later versions may know more reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(from = "u32", into = "u32")]
 pub enum Reason {
     #[error("the file is not shared there")]
     NotShared,
@@ -132,6 +133,35 @@ pub enum Reason {
     Refused,
     #[error("the other side does not know such a request")]
     Unsupported,
+    /// A reason of a later version: refused for now.
+    #[error("the sharer refuses, for a reason that a later version knows (number {0})")]
+    Other(u32),
+}
+
+impl From<u32> for Reason {
+    fn from(number: u32) -> Self {
+        match number {
+            0 => Self::NotShared,
+            1 => Self::Busy,
+            2 => Self::Changed,
+            3 => Self::Refused,
+            4 => Self::Unsupported,
+            later => Self::Other(later),
+        }
+    }
+}
+
+impl From<Reason> for u32 {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotShared => 0,
+            Reason::Busy => 1,
+            Reason::Changed => 2,
+            Reason::Refused => 3,
+            Reason::Unsupported => 4,
+            Reason::Other(later) => later,
+        }
+    }
 }
 
 /// Takes a place in the upload queue. The place lasts exactly as long as this stream.
@@ -252,6 +282,7 @@ mod tests {
         golden(No { reason: Reason::Changed, retry_after_ms: 0 }, "0012000000020200");
         golden(No { reason: Reason::Refused, retry_after_ms: 0 }, "0012000000020300");
         golden(No { reason: Reason::Unsupported, retry_after_ms: 0 }, "0012000000020400");
+        golden(No { reason: Reason::Other(300), retry_after_ms: 1000 }, "001200000004ac02e807");
         golden(Enter { files: 2, bytes: 1_000_000 }, "00200000000402c0843d");
         golden(Place { ahead: 3, eta_ms: None }, "0021000000020300");
         golden(Place { ahead: 3, eta_ms: Some(1500) }, "0021000000040301dc0b");
@@ -262,6 +293,12 @@ mod tests {
             Observed { address: "[2a00::1]:6699".parse().unwrap() },
             "004000000013012a000000000000000000000000000001ab34",
         );
+    }
+
+    #[test]
+    fn what_the_sharer_holds_is_said_in_one_of_two_ways() {
+        // What follows a number that is not known might have any length.
+        assert_eq!(decode::<Have>(&[2, 0]), Err(InvalidMessage::Malformed { kind: Kind::Have as u16 }));
     }
 
     #[test]
