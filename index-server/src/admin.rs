@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::clock::now_unix_s;
 use crate::data_dir::DataDir;
 use crate::index::Index;
+use crate::settings::Access;
 use crate::store::{Ban, BanTarget, StoreError};
 
 /// A circle of friends fits in, and a leaked link lets in no crowd.
@@ -181,7 +182,7 @@ async fn answer(index: &Index, request: Request) -> Result<String, Refusal> {
 
 async fn link(index: &Index) -> Result<String, Refusal> {
     let invite = match index.settings.access {
-        choir_shared::index_api::Access::Invite => Some(invite(index, INVITE_USES, INVITE_DAYS).await?),
+        Access::Invite => Some(invite(index, INVITE_USES, INVITE_DAYS).await?),
         _ => None,
     };
     Ok(index.join_host.link(index.keys.index_key(), invite).to_string())

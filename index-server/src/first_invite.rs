@@ -7,11 +7,10 @@
 use std::io;
 use std::path::Path;
 
-use choir_shared::index_api::Access;
-
 use crate::admin::{INVITE_DAYS, INVITE_USES};
 use crate::clock::now_unix_s;
 use crate::data_dir::write_secret;
+use crate::settings::Access;
 use crate::store::{Store, StoreError};
 
 pub(crate) async fn first_invite(

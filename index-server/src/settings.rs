@@ -12,7 +12,9 @@ mod limits;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use choir_shared::index_api::Access;
+use choir_shared::index_api;
+use clap::ValueEnum;
+use serde::Deserialize;
 
 pub use crate::origin::Proxies;
 pub use flags::{Command, command};
@@ -42,6 +44,25 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     pub description: Description,
     pub limits: LimitSettings,
+}
+
+/// Who may become a member. Of [`index_api::Access`] what an operator can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    Invite,
+    Open,
+    Closed,
+}
+
+impl From<Access> for index_api::Access {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Invite => Self::Invite,
+            Access::Open => Self::Open,
+            Access::Closed => Self::Closed,
+        }
+    }
 }
 
 /// Whether a port is a wish or an order.
@@ -106,7 +127,7 @@ impl Settings {
             addresses => (addresses, PortChoice::Operator),
         };
         let beyond_loopback = listen.iter().any(|address| !address.ip().to_canonical().is_loopback());
-        let access = flags.access.map(Access::from).or(file.access);
+        let access = flags.access.or(file.access);
         let certificate = flags.tls_certificate.or(file.tls_certificate);
         let encryption = match (certificate, flags.tls_key.or(file.tls_key)) {
             (Some(certificate), Some(key)) => Encryption::Files { certificate, key },

@@ -38,3 +38,22 @@ pub fn peer_path(peer: &crate::PeerId) -> String {
 pub fn named_peer_path(name: &str) -> String {
     format!("{PREFIX}/peers/{}", crate::link::encode(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[test]
+    fn words_of_a_later_index_have_a_harmless_meaning() {
+        fn later<T: DeserializeOwned>() -> T {
+            serde_json::from_str("\"from_the_future\"").unwrap()
+        }
+        assert_eq!(later::<Reach>(), Reach::Unknown);
+        assert_eq!(later::<TotalIs>(), TotalIs::AtLeast);
+        assert_eq!(later::<Access>(), Access::Other);
+        assert_eq!(later::<CandidateKind>(), CandidateKind::Other);
+        assert!(serde_json::from_str::<Phase>("\"from_the_future\"").is_err(), "an index must know what to do");
+    }
+}

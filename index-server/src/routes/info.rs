@@ -17,7 +17,7 @@ pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol_min: PROTOCOL,
         protocol_max: PROTOCOL,
-        access: index.settings.access,
+        access: index.settings.access.into(),
         limits: index.settings.limits.public(),
         rendezvous: Some(index.rendezvous.clone()),
         contact: description.contact,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use choir_shared::identity::verify_login;
-use choir_shared::index_api::{Access, Challenge, ErrorCode, LoginRequest, Session};
+use choir_shared::index_api::{Challenge, ErrorCode, LoginRequest, Session};
 use choir_shared::ticket::Ticket;
 
 use crate::auth::{self, CHALLENGE_SECONDS, SESSION_SECONDS, Token};
@@ -13,6 +13,7 @@ use crate::index::Index;
 use crate::input;
 use crate::limits::Limit;
 use crate::origin::Origin;
+use crate::settings::Access;
 use crate::store::{Enrolment, Member};
 
 pub(super) async fn challenge(State(index): State<Index>, origin: Origin) -> Result<Json<Challenge>, ApiError> {

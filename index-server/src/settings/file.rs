@@ -3,10 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use choir_shared::index_api::Access;
 use serde::Deserialize;
 
-use super::{LimitSettings, SettingsError};
+use super::{Access, LimitSettings, SettingsError};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use choir_shared::index_api::Access;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use super::file::FileSettings;
-use super::{Settings, SettingsError};
+use super::{Access, Settings, SettingsError};
 use crate::store::BanTarget;
 
 /// What the command line asks for.
@@ -63,7 +62,7 @@ pub(super) struct RunFlags {
     pub(super) public_url: Vec<String>,
     /// Who may become a member [default: open on loopback, invite beyond it]
     #[arg(long, global = true, env = "CHOIR_INDEX_ACCESS", value_enum)]
-    pub(super) access: Option<AccessFlag>,
+    pub(super) access: Option<Access>,
     /// What the index is called
     #[arg(long, global = true, env = "CHOIR_INDEX_NAME")]
     pub(super) name: Option<String>,
@@ -114,23 +113,6 @@ enum Action {
     },
     /// Lift a ban
     Unban { target: BanTarget },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum AccessFlag {
-    Invite,
-    Open,
-    Closed,
-}
-
-impl From<AccessFlag> for Access {
-    fn from(flag: AccessFlag) -> Self {
-        match flag {
-            AccessFlag::Invite => Self::Invite,
-            AccessFlag::Open => Self::Open,
-            AccessFlag::Closed => Self::Closed,
-        }
-    }
 }
 
 impl Cli {

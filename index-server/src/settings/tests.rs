@@ -58,6 +58,8 @@ fn beyond_loopback_one_needs_an_invite_unless_the_operator_says_otherwise() {
 fn an_unknown_key_is_named_with_its_line() {
     let error = resolve(&[], "name = 'x'\n\n[limits]\nserches_per_minute = 7\n").unwrap_err().to_string();
     assert!(error.contains("line 4") && error.contains("serches_per_minute"), "{error}");
+    let error = resolve(&[], "access = 'opne'").unwrap_err().to_string();
+    assert!(error.contains("opne"), "{error}");
     let error = FileSettings::parse("lissten = []", Path::new("f")).unwrap_err().to_string();
     assert!(error.contains("line 1") && error.contains("lissten"), "{error}");
 }

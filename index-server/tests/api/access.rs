@@ -1,7 +1,8 @@
 //! Who gets in.
 
+use choir_index::settings::Access;
 use choir_shared::identity::{SecretKey, Signature};
-use choir_shared::index_api::{Access, ErrorCode, Me, PREFIX, Session};
+use choir_shared::index_api::{self, ErrorCode, Me, PREFIX, Session};
 use choir_shared::ticket::Ticket;
 
 use crate::world::World;
@@ -14,7 +15,7 @@ fn secret(seed: u8) -> SecretKey {
 async fn anyone_may_read_what_the_index_says_of_itself() {
     let world = World::start_with(|settings| settings.description.name = "Test tones".into()).await;
     let info = world.info().await;
-    assert_eq!((info.name.as_str(), info.access), ("Test tones", Access::Open));
+    assert_eq!((info.name.as_str(), info.access), ("Test tones", index_api::Access::Open));
     assert_eq!(info.rendezvous.unwrap().port, world.ready.rendezvous.port());
     assert_eq!(world.ready.join_link.key, Some(info.key));
     assert_eq!(world.get("/healthz").await.status, 200);

@@ -3,9 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use choir_index::admin::{AskError, Request, ask};
+use choir_index::settings::Access;
 use choir_index::{RunError, run};
 use choir_shared::identity::SecretKey;
-use choir_shared::index_api::{Access, ErrorCode, Session};
+use choir_shared::index_api::{ErrorCode, Session};
 use choir_shared::link::Link;
 use tokio_util::sync::CancellationToken;
 

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use choir_index::settings::Access;
 use choir_shared::identity::{IndexKey, SecretKey};
-use choir_shared::index_api::{Access, Info, PREFIX};
+use choir_shared::index_api::{Info, PREFIX};
 use choir_shared::rendezvous::ALPN;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

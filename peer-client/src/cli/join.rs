@@ -37,6 +37,7 @@ fn introduce(context: &Context, index: &IndexPreview) {
         Access::Invite => "members by invite",
         Access::Open => "open to anyone",
         Access::Closed => "closed to new members",
+        Access::Other => "members in a way that a later version of choir knows",
     };
     out.message(format!("{} ({}), {access}", index.name, index.url));
     let seen = if index.key_from_link { "as the link says" } else { "first seen now, and expected from now on" };

@@ -285,7 +285,7 @@ impl Indexes {
     /// Those who use any of these indexes: anyone if one of them is open, else their members.
     pub(super) fn audience_of(&self, keys: &[IndexKey]) -> Audience {
         let access = |key: &IndexKey| self.0.client.index(key)?.known_info().map(|info| info.access);
-        // An index that was not reached yet is taken for a private one.
+        // An index that was not reached yet, or is of a kind of its own, is taken for a private one.
         if keys.iter().any(|key| access(key) == Some(Access::Open)) {
             Audience::Anyone
         } else {

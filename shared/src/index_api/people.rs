@@ -57,7 +57,8 @@ pub struct Source {
 pub enum Reach {
     /// The rendezvous has proved an address.
     Direct,
-    /// Online, but without a proved address.
+    /// Online, but without a proved address; or reachable in a way that a later version knows.
+    #[serde(other)]
     Unknown,
 }
 

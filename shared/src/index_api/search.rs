@@ -21,6 +21,8 @@ pub struct SearchPage {
 #[serde(rename_all = "snake_case")]
 pub enum TotalIs {
     Exact,
+    /// Also what a later version may say: no number is more exact than this reader can tell.
+    #[serde(other)]
     AtLeast,
 }
 

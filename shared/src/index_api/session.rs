@@ -50,6 +50,9 @@ pub enum Access {
     Open,
     /// Nobody new.
     Closed,
+    /// A way of a later version. Not anyone, as far as this reader can tell.
+    #[serde(other)]
+    Other,
 }
 
 /// What one peer may do here. The index tells, so that clients stay within it.
