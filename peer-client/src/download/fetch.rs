@@ -330,6 +330,6 @@ mod tests {
             assert!(matches!(started, Err(FetchEnd::WrongLength)), "{cut}");
         }
         let (started, ()) = tokio::join!(start(&pair.ours, file, 4), pair.they_answer(&whole));
-        assert_eq!(started.unwrap().data, [0; 5]);
+        assert_eq!(started.unwrap().first.unwrap().1, [0; 5]);
     }
 }

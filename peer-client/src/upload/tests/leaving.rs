@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use choir_shared::identity::SecretKey;
-use choir_shared::wire::{CloseCode, StreamCode};
+use choir_shared::wire::CloseCode;
 
 use super::super::admit::{Audience, Rules};
 use super::sharer::{MIB, Sharer, rules};
-use super::visitor::{leaves, read_all, whole};
+use super::visitor::{read_all, whole};
 use crate::session::SessionError;
 
 #[tokio::test]
