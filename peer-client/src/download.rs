@@ -40,6 +40,9 @@ pub trait Finder: Send + Sync + 'static {
 
     /// Whether this peer may be used at all.
     fn is_banned(&self, peer: PeerId) -> bool;
+
+    /// Whether wrong bytes of this file came from this peer lately.
+    fn is_distrusted(&self, peer: PeerId, file: FileId) -> bool;
 }
 
 /// Why there is no session with a peer.
@@ -48,6 +51,9 @@ pub enum NoSession {
     /// The index says so; it will also say when that changes.
     #[error("offline")]
     Offline,
+    /// Somebody else is where it should be; the index may know better later.
+    #[error("another key answers at its address")]
+    AnotherKey,
     /// What was tried, in words.
     #[error("{0}")]
     Failed(String),

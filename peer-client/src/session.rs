@@ -141,7 +141,7 @@ pub enum SessionError {
     #[error("the peer misbehaved: {0}")]
     Misbehaved(#[from] InvalidMessage),
     /// The other side ended this stream alone.
-    #[error("the peer ended the transfer ({0:?})")]
+    #[error("the peer ended the transfer{}", in_words(*.0))]
     Ended(Option<StreamCode>),
     /// The other side finished this stream before all was said that belongs on it. Whoever asked has no answer, and
     /// the connection lives.
@@ -150,6 +150,16 @@ pub enum SessionError {
     /// The other side opened a stream and then did not say what for.
     #[error("the peer opened a stream and said nothing")]
     Silent,
+}
+
+const fn in_words(code: Option<StreamCode>) -> &'static str {
+    match code {
+        Some(StreamCode::Changed) => ": the file changed meanwhile",
+        Some(StreamCode::ReadFailed) => ": it cannot read the file",
+        Some(StreamCode::TooSlow) => ": too little was taken of it",
+        Some(StreamCode::SlotEnded) => ": the upload slot is over",
+        Some(StreamCode::Cancelled) | None => "",
+    }
 }
 
 impl SessionError {

@@ -8,8 +8,8 @@
 //! Rules:
 //! 1. Only verified leaves are written. The final name never holds a wrong byte, whenever the power fails:
 //!    contents reach the disk before the rename, the rename before success is reported.
-//! 2. A failed `fdatasync` is final. The kernel may have dropped the pages and marked them clean; asking again
-//!    would "succeed" (ATC '20, "Can Applications Recover from fsync Failures?").
+//! 2. A failed `fdatasync` is final: the part is thrown away. The kernel may have dropped the pages and marked them
+//!    clean; asking again would "succeed" (ATC '20, "Can Applications Recover from fsync Failures?").
 //! 3. Nothing is ever replaced: an occupied name gets a number.
 //! 4. Everything is opened relative to a handle of the folder, and links are neither followed out of it nor made.
 
@@ -23,6 +23,13 @@ use std::path::{Path, PathBuf};
 
 /// Below each download folder.
 pub const PARTIAL_FOLDER: &str = ".partial";
+
+/// Bytes that still fit on the disk of `folder`, as far as its file system tells. A quota may leave less. Blocks.
+pub fn room(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    // Some network file systems say that they have no size at all.
+    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
 
 /// Why bytes could not be kept.
 #[derive(Debug, thiserror::Error)]

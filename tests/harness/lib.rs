@@ -3,6 +3,8 @@
 //! - [`mod@programs`] builds the two programs once and says where they are.
 //! - [`index`] runs `choir-index`, [`peer`] runs `choir` with a home of its own.
 //! - [`mischief`] has peers that break the rules, made from the real parts.
+//! - [`spoiler`] is a proxy that spoils what an index answers.
+//! - [`namespace`] gives a program a small disk of its own.
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
 //! - [`fuzz`] has the fuzz targets, which need no network.
@@ -13,9 +15,11 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod index;
 pub mod mischief;
+pub mod namespace;
 pub mod peer;
 pub mod process;
 pub mod programs;
+pub mod spoiler;
 
 pub use index::TestIndex;
 pub use peer::{Answer, Daemon, TestPeer};

@@ -13,12 +13,15 @@ use choir_peer::index_client::{
 };
 use choir_peer::session::Session;
 use choir_peer::session::answering::{QueueReply, Reply, Request};
+use choir_peer::session::notices::Notice;
 use choir_shared::identity::SecretKey;
 use choir_shared::index_api::{Addition, Folder};
 use choir_shared::leaf::LEAF_BYTES;
 use choir_shared::library::{DEFAULT_COLLECTION, LibraryDigest};
+use choir_shared::link::{JoinLink, Link};
 use choir_shared::merkle::{HashedFile, TreeHasher};
-use choir_shared::wire::{Get, Granted, Have, Hello, LeavesHeld, Reason};
+use choir_shared::ticket::Ticket;
+use choir_shared::wire::{Get, Granted, Have, Hello, LeavesHeld, Reason, encode};
 use choir_shared::{Claim, FileId, PeerId};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +33,8 @@ use crate::TestIndex;
 /// How a hostile sharer serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mischief {
+    /// As an honest one, only that it counts what it is asked for.
+    None,
     /// Every byte flipped.
     WrongBytes,
     /// A tree layer of another file.
@@ -47,10 +52,20 @@ pub enum Mischief {
 /// A hostile sharer, online at an index as a holder of one file.
 pub struct HostilePeer {
     pub peer: PeerId,
-    /// Requests for bytes that it got.
-    pub asked: Arc<Mutex<u32>>,
+    tally: Arc<Mutex<Tally>>,
     stop: CancellationToken,
     _runtime: Runtime,
+}
+
+/// What others wanted of a hostile sharer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests for bytes.
+    pub requests: u32,
+    /// Bytes that were asked for.
+    pub bytes: u64,
+    /// Complaints that a leaf was wrong.
+    pub complaints: u32,
 }
 
 impl HostilePeer {
@@ -64,16 +79,16 @@ impl HostilePeer {
         hasher.update(song);
         let file = Arc::new(hasher.finish().expect("a song has bytes"));
         let runtime = Runtime::new().expect("a runtime");
-        let asked = Arc::new(Mutex::new(0));
+        let tally = Arc::new(Mutex::new(Tally::default()));
         let stop = CancellationToken::new();
-        let shelf = Shelf { file, song: Bytes::copy_from_slice(song), mischief, asked: Arc::clone(&asked) };
+        let shelf = Shelf { file, song: Bytes::copy_from_slice(song), mischief, tally: Arc::clone(&tally) };
         let online = come_online(index.url.clone(), shelf, title.to_owned(), artist.to_owned(), stop.clone());
         let peer = runtime.block_on(online).expect("the hostile peer comes online");
-        Self { peer, asked, stop, _runtime: runtime }
+        Self { peer, tally, stop, _runtime: runtime }
     }
 
-    pub fn times_asked(&self) -> u32 {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,12 +154,18 @@ struct Shelf {
     file: Arc<HashedFile>,
     song: Bytes,
     mischief: Mischief,
-    asked: Arc<Mutex<u32>>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 async fn serve(session: Session, shelf: Shelf) {
-    let mut notices = session.notices(crate::PATIENCE);
-    tokio::spawn(async move { while notices.next().await.is_ok() {} });
+    let (mut notices, hearing) = (session.notices(crate::PATIENCE), shelf.clone());
+    tokio::spawn(async move {
+        while let Ok(notice) = notices.next().await {
+            if matches!(notice, Notice::BadLeaf(_)) {
+                hearing.count(|tally| tally.complaints += 1);
+            }
+        }
+    });
     while let Ok(stream) = session.next_stream().await {
         let shelf = shelf.clone();
         tokio::spawn(async move {
@@ -164,14 +185,23 @@ async fn grant(mut queue: QueueReply) {
 }
 
 impl Shelf {
+    fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     async fn answer(self, get: Get, mut reply: Reply) {
         let Ok(Some(range)) = get.range() else { return drop(reply.no(Reason::Refused, 0).await) };
-        if get.leaf_count > 0 {
-            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        }
+        let bytes = self.file.id.length().byte_range(range);
+        self.count(|tally| {
+            tally.requests += 1;
+            tally.bytes += bytes.end - bytes.start;
+        });
         match self.mischief {
             Mischief::Silence => return std::future::pending().await,
-            Mischief::Junk => return drop(reply.bytes(Bytes::from_static(&[0xff; 64])).await),
+            Mischief::Junk => {
+                let _ = reply.bytes(Bytes::from_static(&[0xff; 64])).await;
+                return reply.finish();
+            }
             _ => {}
         }
         let _ = reply.have(&Have { leaves: LeavesHeld::All, more_sources: vec![] }, 0).await;
@@ -182,7 +212,6 @@ impl Shelf {
             }
             let _ = reply.hashes(&leaves).await;
         }
-        let bytes = self.file.id.length().byte_range(range);
         let mut data = self.song.slice(bytes.start as usize..bytes.end as usize).to_vec();
         match self.mischief {
             // What is served without a slot is in order, so that the lie comes in the middle.
@@ -254,6 +283,25 @@ impl Intruder {
         Self { connection, _endpoint: endpoint, runtime }
     }
 
+    /// Dials the peer with this key at `address` without asking any index, and shows it these tickets.
+    ///
+    /// # Panics
+    /// If nobody answers there.
+    pub fn dial(address: SocketAddr, peer: PeerId, guise: Guise) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let dialled = runtime.block_on(async {
+            let endpoint = Endpoint::bind(guise.secret, EndpointOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+            let connection = endpoint.dial(address, Expected::Peer(peer))?.await?;
+            let hello = Hello { minor: 0, features: 0, agent: "mischief".to_owned(), tickets: guise.tickets };
+            let mut stream = connection.open_uni().await?;
+            stream.write_all(&encode(&hello)).await?;
+            stream.finish()?;
+            anyhow::Ok((connection, endpoint))
+        });
+        let (connection, endpoint) = dialled.expect("the peer answers");
+        Self { connection, _endpoint: endpoint, runtime }
+    }
+
     /// Writes `bytes` on a stream of its own and returns what comes back until the stream or the connection ends.
     pub fn say(&self, bytes: &[u8]) -> Vec<u8> {
         self.runtime.block_on(async {
@@ -281,6 +329,42 @@ impl Intruder {
 
     pub fn is_connected(&self) -> bool {
         self.connection.close_reason().is_none()
+    }
+}
+
+/// As whom an intruder comes.
+pub struct Guise {
+    secret: SecretKey,
+    tickets: Vec<Ticket>,
+}
+
+impl Guise {
+    /// Nobody's friend.
+    pub fn stranger() -> Self {
+        install_crypto();
+        Self { secret: random_key(), tickets: vec![] }
+    }
+
+    /// A new member of this index.
+    ///
+    /// # Panics
+    /// If it takes nobody.
+    pub fn member_of(index: &TestIndex) -> Self {
+        let secret = Self::stranger().secret;
+        let link: Link = index.join_link.parse().expect("the index prints a link");
+        let Link::Join(JoinLink { invite, .. }) = link else { panic!("{link} is no link to an index") };
+        let runtime = Runtime::new().expect("a runtime");
+        let session = runtime.block_on(async {
+            let (http, _) = IndexHttp::discover(&index.url, None, &secret, Patience::default()).await?;
+            http.join(invite.as_deref()).await
+        });
+        Self { tickets: vec![session.expect("the index takes whoever has an invite").ticket], secret }
+    }
+
+    /// A stranger with the tickets of this one.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self { tickets: self.tickets.clone(), ..Self::stranger() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `choir` with a home of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::index::TestIndex;
+use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::programs::programs;
 
@@ -14,7 +16,7 @@ use crate::programs::programs;
 pub struct TestPeer {
     pub name: String,
     folder: TempDir,
-    index: String,
+    indexes: Vec<String>,
 }
 
 /// What a command said.
@@ -67,12 +69,19 @@ impl TestPeer {
         for part in ["home", "music", "downloads"] {
             std::fs::create_dir(folder.path().join(part)).expect("a new folder takes a folder");
         }
-        Self { name: name.to_owned(), folder, index: url.to_owned() }
+        Self { name: name.to_owned(), folder, indexes: vec![url.to_owned()] }
+    }
+
+    /// The same peer, using the index at `url` as well.
+    #[must_use]
+    pub fn and_at(mut self, url: &str) -> Self {
+        self.indexes.push(url.to_owned());
+        self
     }
 
     /// Its commands use the index at `url` from now on, or several, with commas between.
     pub fn turn_to(&mut self, url: &str) {
-        url.clone_into(&mut self.index);
+        self.indexes = vec![url.to_owned()];
     }
 
     /// The text of its key.
@@ -109,7 +118,10 @@ impl TestPeer {
 
     pub fn command(&self) -> Command {
         let mut command = Command::new(&programs().peer);
-        command.arg("--home").arg(self.home()).arg("--index").arg(&self.index);
+        command.arg("--home").arg(self.home());
+        for index in &self.indexes {
+            command.arg("--index").arg(index);
+        }
         // The person's own settings must not leak into a test.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHOIR_")) {
             command.env_remove(name);
@@ -141,9 +153,23 @@ impl TestPeer {
     }
 
     pub fn daemon_with_environment(&self, environment: &[(&str, &str)]) -> Daemon {
-        let mut command = self.command();
+        let mut command = self.daemon_command();
         command.envs(environment.iter().copied());
+        self.run_daemon(command)
+    }
+
+    /// Runs the peer in a namespace; the commands typed beside it stay outside.
+    pub fn daemon_in(&self, namespace: &Namespace) -> Daemon {
+        self.run_daemon(namespace.enter(&self.daemon_command()))
+    }
+
+    fn daemon_command(&self) -> Command {
+        let mut command = self.command();
         command.args(["daemon", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
+        command
+    }
+
+    fn run_daemon(&self, mut command: Command) -> Daemon {
         let process = Process::start(&format!("choir of {}", self.name), &mut command);
         let url = process.line().strip_prefix("web page and API on ").expect("the first line says where").to_owned();
         Daemon { process, url }
@@ -174,6 +200,47 @@ impl TestPeer {
     /// Downloads into the downloads folder.
     pub fn get(&self, what: &str) -> Answer {
         self.json(["get".as_ref(), what.as_ref(), "-o".as_ref(), self.downloads().as_os_str()])
+    }
+
+    /// As [`Self::get`], without waiting for its end.
+    pub fn begin_get(&self, what: &str) -> Process {
+        let mut command = self.command();
+        command.args(["get", what, "-o"]).arg(self.downloads());
+        Process::start(&format!("get of {}", self.name), &mut command)
+    }
+
+    /// The first line of the downloads list.
+    pub fn download(&self) -> Option<Value> {
+        self.json(["downloads", "ls"]).json()["downloads"].as_array()?.first().cloned()
+    }
+
+    /// What the first line of the downloads list tells of one source.
+    pub fn source(&self, peer: impl ToString) -> Option<Value> {
+        let (line, peer) = (self.download()?, peer.to_string());
+        line["sources"].as_array()?.iter().find(|source| source["peer"] == peer).cloned()
+    }
+
+    /// The key of this peer. Needs a daemon.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn id(&self) -> String {
+        self.json(["status"]).json()["peer_id"].as_str().expect("a key").to_owned()
+    }
+
+    /// Where other peers reach this one. Needs a daemon.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn udp_address(&self) -> SocketAddr {
+        let findings = self.json(["doctor"]).json()["findings"].as_array().cloned().unwrap_or_default();
+        let listens = |finding: &Value| Some(finding["message"].as_str()?.strip_prefix("listening on ")?.to_owned());
+        findings.iter().find_map(listens).and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// The first line of the downloads list, once it is as wanted.
+    pub fn download_when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        crate::eventually(what, || self.download().filter(&wanted))
     }
 }
 

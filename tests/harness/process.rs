@@ -127,3 +127,26 @@ impl Drop for Process {
         }
     }
 }
+
+/// What of a program's memory is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// What it takes now.
+    Resident,
+    /// The most that it ever set aside, used or not.
+    MostReserved,
+}
+
+/// Bytes of memory of a running program, as Linux tells.
+///
+/// # Panics
+/// If it does not run.
+pub fn memory(pid: u32, what: Memory) -> u64 {
+    let name = match what {
+        Memory::Resident => "VmRSS:",
+        Memory::MostReserved => "VmPeak:",
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running program");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}

@@ -1,5 +1,8 @@
 //! Who may come in.
 
+use choir_shared::FileId;
+use choir_shared::wire::{Enter, Get, No, Reason, decode, encode};
+use harness::mischief::{Guise, Intruder};
 use harness::{TestIndex, TestPeer, fixtures};
 
 #[test]
@@ -20,6 +23,32 @@ fn a_private_index_takes_only_who_has_an_invite() {
     assert_eq!(friend.run(["join", &index.join_link]).code, 0);
     assert_eq!(friend.find(&["--artist", "members"]).len(), 1);
     friend.get("@1").expect_code(0);
+}
+
+#[test]
+fn who_dials_a_member_of_a_private_index_needs_a_ticket_of_his_own() {
+    let index = TestIndex::with(&["--access", "invite"]);
+    let member = TestPeer::new("member", &index);
+    assert_eq!(member.run(["join", &index.join_link]).code, 0);
+    member.add_music("Members Only - Song.wav", &fixtures::noise("Song", "Members Only", 100_000, 25));
+    let _runs = member.daemon();
+    member.share().expect_code(0);
+    let file: FileId = member.find(&["--artist", "members"])[0]["file_id"].as_str().unwrap().parse().unwrap();
+    // Whoever was once introduced, or watches the line, knows the rest.
+    let (id, address) = (member.id().parse().unwrap(), member.udp_address());
+
+    let get = encode(&Get { file, first_leaf: 0, leaf_count: 1, want_layer: true, priority: 0 });
+    let enter = encode(&Enter { files: 1, bytes: 1 });
+    let refusal = |answer: Vec<u8>| decode::<No>(answer.get(6..).unwrap_or_default()).map(|no| no.reason);
+    let friend = Guise::member_of(&index);
+    let elsewhere = Guise::member_of(&TestIndex::with(&["--access", "invite"]));
+    for (who, guise) in [("a stranger", Guise::stranger()), ("a thief", friend.copied()), ("a foreigner", elsewhere)] {
+        let intruder = Intruder::dial(address, id, guise);
+        assert_eq!(refusal(intruder.say(&get)), Ok(Reason::Refused), "{who} gets nothing");
+        assert_eq!(refusal(intruder.say(&enter)), Ok(Reason::Refused), "{who} may not even wait");
+    }
+    let friend = Intruder::dial(address, id, friend);
+    assert!(friend.say(&get).len() as u64 > 16_384, "a member is served at once");
 }
 
 #[test]

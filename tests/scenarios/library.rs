@@ -1,8 +1,12 @@
 //! What is shared, and what happens when it changes under us.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
+use harness::namespace::Namespace;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
 
 #[test]
@@ -80,4 +84,89 @@ fn broken_files_and_loops_of_links_do_not_stop_a_scan() {
     assert!(shared["left_out"].as_array().is_some_and(|rows| !rows.is_empty()), "{shared}");
     eventually("the good one is found", || (guest.search(&["--title", "still here"]).len() == 1).then_some(()));
     assert!(guest.search(&["--title", "passwd"]).is_empty());
+}
+
+#[test]
+fn what_may_not_be_read_is_counted_and_the_rest_is_shared() {
+    let index = TestIndex::start();
+    let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
+    let song = |title: &str, seed| fixtures::noise(title, "Keeper", 100_000, seed);
+    sharer.add_music("open.wav", &song("Open", 50));
+    let locked = [sharer.add_music("locked.wav", &song("Locked", 51)), sharer.music().join("vault")];
+    sharer.add_music("vault/kept.wav", &song("Kept", 52));
+    let set_modes =
+        |mode| locked.iter().for_each(|path| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap());
+    set_modes(0);
+    let _runs = sharer.daemon_in(&Namespace::default().without_powers());
+    let shared = sharer.share().expect_code(0).json();
+    let unreadable = shared["left_out"].as_array().unwrap().iter().find(|row| row["reason"] == "cannot be read");
+    assert_eq!((&shared["files"], &unreadable.unwrap()["count"]), (&1.into(), &2.into()), "{shared}");
+    assert_eq!(guest.find(&["--artist", "keeper"]).len(), 1);
+    let refused = sharer.json(["share".as_ref(), "add".as_ref(), locked[1].as_os_str()]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+
+    set_modes(0o755);
+    assert_eq!(sharer.run(["share", "rescan", "--wait"]).code, 0);
+    eventually("all are found", || (guest.search(&["--artist", "keeper"]).len() == 3).then_some(()));
+}
+
+/// A song that becomes another while it is being sent: the downloader is told so, the sharer publishes what it has
+/// now, and the rest comes from elsewhere.
+fn a_file_is_spoilt_while_it_is_sent(by: impl FnOnce(&Path), still_shared: usize) {
+    let index = TestIndex::start();
+    let [fickle, steady, guest] = ["fickle", "steady", "guest"].map(|name| TestPeer::new(name, &index));
+    let song = fixtures::noise("Passing", "Fickle", 8_000_000, 27);
+    let path = fickle.add_music("Fickle - Passing.wav", &song);
+    let (_fickle_runs, _guest_runs) = (fickle.daemon(), guest.daemon());
+    fickle.share().expect_code(0);
+    // Slow enough to be caught in the middle.
+    assert_eq!(fickle.run(["uploads", "limit", "2M"]).code, 0);
+    guest.find(&["--artist", "fickle"]);
+    let mut get = guest.begin_get("@1");
+    guest.download_when("it is under way", |line| line["bytes_done"].as_u64() > Some(1_000_000));
+    by(&path);
+    let told = guest.download_when("it waits", |line| line["state"] == "waiting");
+    assert_eq!(told["reason"], "file_changed", "{told}");
+    // Which of the two depends on whether the sharer has taken note of it before it is asked again.
+    let reasons = ["the file changed since it was published", "shares the file no longer"];
+    let reason = told["sources"][0]["note"].as_str().unwrap();
+    assert!(reasons.contains(&reason), "nobody lied: {told}");
+    assert!(told["message"].as_str().unwrap().contains(reason), "{told}");
+    eventually("what is published is what is there", || {
+        let rows = guest.search(&["--artist", "fickle"]);
+        (rows.len() == still_shared && rows.iter().all(|row| row["file_id"] != told["file_id"])).then_some(())
+    });
+
+    steady.add_music("steady.wav", &song);
+    let _steady_runs = steady.daemon();
+    steady.share().expect_code(0);
+    // It would try again by itself; nobody wants to wait for that here.
+    assert_eq!(guest.json(["downloads", "resume", "1"]).code, 0);
+    assert!(get.wait().success());
+    let done = guest.download().unwrap();
+    assert_eq!(fs::read(done["path"].as_str().unwrap()).unwrap(), song);
+    let fetched = done["sources"].as_array().unwrap().iter().filter_map(|source| source["bytes"].as_u64()).sum::<u64>();
+    assert!(fetched <= song.len() as u64 - 900_000, "what came from the first is kept: {done}");
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_sent_ends_with_the_reason() {
+    a_file_is_spoilt_while_it_is_sent(
+        |path| fs::File::options().write(true).open(path).unwrap().set_len(4_000_000).unwrap(),
+        1,
+    );
+}
+
+#[test]
+fn a_file_that_is_overwritten_while_it_is_sent_ends_with_the_reason() {
+    let write = |path: &Path| {
+        let mut file = fs::File::options().write(true).open(path).unwrap();
+        file.write_all(&fixtures::noise("Other", "Fickle", 8_000_000, 28)).unwrap();
+    };
+    a_file_is_spoilt_while_it_is_sent(write, 1);
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_sent_ends_with_the_reason() {
+    a_file_is_spoilt_while_it_is_sent(|path| fs::remove_file(path).unwrap(), 0);
 }

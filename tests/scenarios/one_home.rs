@@ -1,7 +1,7 @@
 //! One home, one daemon; and what is said when something about the home is wrong.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
 use harness::{TestIndex, TestPeer};
 
@@ -25,6 +25,12 @@ fn a_port_that_is_taken_is_an_error_if_it_was_asked_for() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let answer = peer.run(["daemon", "--listen", &address, "--api", "127.0.0.1:0"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains(&address), "{answer:?}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let answer = peer.run(["daemon", "--listen", "127.0.0.1:0", "--api", &address]);
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains(&address), "{answer:?}");
 }

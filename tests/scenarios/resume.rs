@@ -3,10 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use harness::mischief::{HostilePeer, Mischief};
+use harness::namespace::{self, Namespace};
 use harness::process::Process;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
 
 const SONG_BYTES: usize = 24_000_000;
+
+/// What one source may have under way: four requests of a mebibyte, and the start of the file.
+const MOST_UNDER_WAY: u64 = (4 << 20) + (64 << 10);
 
 #[test]
 fn a_downloader_that_is_killed_goes_on_where_it_was() {
@@ -97,4 +102,44 @@ fn a_download_without_a_source_waits_and_starts_by_itself() {
         let list = guest.json(["downloads", "ls"]).json();
         (list["downloads"].as_array()?.first()?["state"] == "done").then_some(())
     });
+}
+
+#[test]
+fn a_full_disk_pauses_a_download_until_there_is_room() {
+    const DISK_BYTES: u64 = 32 << 20;
+    let index = TestIndex::start();
+    let guest = TestPeer::new("guest", &index);
+    let song = fixtures::noise("Large", "Roomy", SONG_BYTES, 26);
+    let sharer = HostilePeer::join(&index, &song, "Large", "Roomy", Mischief::None);
+    let guest_runs = guest.daemon_in(&Namespace::default().with_disk(&guest.downloads(), DISK_BYTES));
+    let disk = namespace::seen_by(&guest_runs.process, &guest.downloads());
+    let ballast = ["much", "little"].map(|name| disk.join(name));
+    fs::write(&ballast[0], vec![1; 16 << 20]).unwrap();
+    fs::write(&ballast[1], vec![1; 2 << 20]).unwrap();
+
+    guest.find(&["--artist", "roomy"]);
+    let mut get = guest.begin_get("@1");
+    let full = guest.download_when("it waits for room", |line| line["state"] == "waiting");
+    assert_eq!(full["reason"], "disk_full", "{full}");
+    assert!(full["message"].as_str().is_some_and(|message| message.contains("is full")), "{full}");
+    let here = full["bytes_done"].as_u64().unwrap();
+    assert!((8 << 20..16 << 20).contains(&here), "what fits is kept: {full}");
+
+    let before = sharer.tally();
+    assert!(before.bytes <= here + MOST_UNDER_WAY, "{before:?} for {here}");
+    fs::remove_file(&ballast[1]).unwrap();
+    // Nothing tells that nothing happens; the disk is looked at twice in this time.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(guest.download().unwrap()["reason"], "disk_full", "some room is not enough");
+    assert_eq!(sharer.tally(), before, "and nothing is asked for meanwhile");
+
+    fs::remove_file(&ballast[0]).unwrap();
+    assert!(get.wait().success(), "it goes on by itself");
+    let done = guest.download().unwrap();
+    assert_eq!(
+        fs::read(namespace::seen_by(&guest_runs.process, done["path"].as_str().unwrap().as_ref())).unwrap(),
+        song
+    );
+    let asked = sharer.tally().bytes;
+    assert!(asked < SONG_BYTES as u64 + here, "what reached the disk is not fetched again: {asked}");
 }

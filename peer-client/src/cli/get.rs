@@ -73,7 +73,7 @@ async fn start(client: &ApiClient, get: &Get, wanted: &Wanted) -> Answer<Vec<Dow
     client.download_start(new.collect()).await
 }
 
-/// Until all have ended, or nothing moves any more and patience is over.
+/// Until all have ended, or nothing has come for as long as patience lasts and nothing is being tried.
 async fn follow(
     context: &Context,
     events: &mut Events<DownloadEvent>,
@@ -83,11 +83,9 @@ async fn follow(
     let bars = Bars::new(&context.out);
     let mut watch = Watch::new(downloads);
     let mut drawn = watch::Drawing::new(&bars);
-    let mut stuck_since = None;
     while !watch.has_ended() {
         drawn.draw(watch.downloads());
-        stuck_since = if watch.is_stuck() { stuck_since.or_else(|| Some(Instant::now())) } else { None };
-        let event = match stuck_since {
+        let event = match watch.stuck_since(Instant::now()) {
             None => events.next().await?,
             Some(since) => match timeout_at(since + patience, events.next()).await {
                 Ok(event) => event?,

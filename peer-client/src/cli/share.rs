@@ -42,7 +42,9 @@ async fn add_all(context: &Context, adds: Vec<ShareAdd>, wait: bool) -> Answer<E
             for add in &adds {
                 added.push(peer.client.share_add(add).await?);
             }
-            finish(context, peer, wait).await?;
+            if finish(context, peer, wait).await? == Finished::Yes {
+                tell_as_it_is(&peer.client, &mut added).await?;
+            }
             Ok(added)
         })
         .await?;
@@ -53,19 +55,36 @@ async fn add_all(context: &Context, adds: Vec<ShareAdd>, wait: bool) -> Answer<E
     Ok(Exit::Done)
 }
 
-/// Waits if that was asked for, or if nobody else would finish the work.
-async fn finish(context: &Context, peer: &Peer, wait: bool) -> Answer<()> {
-    if wait || !peer.outlives_the_command() {
-        until_published(context, &peer.client).await?;
-    } else {
-        context.out.message("the daemon reads and publishes the files now; `choir status` shows how far it is");
+/// What was told when the folders were added is what was seen in them; what is wrong with a file shows when it is read.
+async fn tell_as_it_is(client: &ApiClient, added: &mut [ShareAdded]) -> Answer<()> {
+    for folder in client.folders().await? {
+        for one in added.iter_mut().filter(|one| one.alias == folder.alias) {
+            (one.files, one.bytes, one.left_out) = (folder.files, folder.bytes, folder.left_out.clone());
+        }
     }
+    Ok(())
+}
+
+/// Whether all files were read and published while the command ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finished {
+    Yes,
+    ByTheDaemon,
+}
+
+/// Waits if that was asked for, or if nobody else would finish the work.
+async fn finish(context: &Context, peer: &Peer, wait: bool) -> Answer<Finished> {
+    if peer.outlives_the_command() && !wait {
+        context.out.message("the daemon reads and publishes the files now; `choir status` shows how far it is");
+        return Ok(Finished::ByTheDaemon);
+    }
+    until_published(context, &peer.client).await?;
     if !peer.outlives_the_command() {
         context
             .out
             .message("published, but nobody can fetch anything while nothing runs here: `choir daemon` stays online");
     }
-    Ok(())
+    Ok(Finished::Yes)
 }
 
 async fn until_published(context: &Context, client: &ApiClient) -> Answer<()> {

@@ -16,7 +16,7 @@ use super::attempts::Attempts;
 use super::door::Door;
 use super::endpoint::{Endpoint, expect_downloads};
 use super::farewell;
-use super::tls::{Expected, peer_of};
+use super::tls::{Expected, is_another_key, peer_of};
 use crate::session::Session;
 
 /// A handshake takes one round trip; five seconds leave room for four lost packets on a slow line.
@@ -200,6 +200,7 @@ async fn finish(
     let connecting = connecting.map_err(|error| ConnectError::Dial(error.to_string()))?;
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) if is_another_key(&error) => Err(ConnectError::AnotherKey),
         Ok(Err(error)) => Err(ConnectError::Handshake(error)),
         Err(_) => Err(ConnectError::TimedOut),
     }
@@ -218,8 +219,47 @@ pub enum ConnectError {
     FailedLately,
     #[error("cannot dial: {0}")]
     Dial(String),
+    #[error("another key answers at its address")]
+    AnotherKey,
     #[error("no connection: {0}")]
     Handshake(quinn::ConnectionError),
     #[error("it did not answer in {} s", HANDSHAKE_TIMEOUT.as_secs())]
     TimedOut,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use choir_shared::identity::SecretKey;
+
+    use super::*;
+    use crate::connectivity::EndpointOptions;
+
+    fn reach(seed: u8) -> Reach {
+        let options = EndpointOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let endpoint = Endpoint::bind(SecretKey::from_seed(&[seed; 32]), options).unwrap();
+        let hello = || Hello { minor: 0, features: 0, agent: "test".into(), tickets: vec![] };
+        // Nobody takes the sessions, of which there are few.
+        Reach::new(endpoint, hello, |_| false, mpsc::channel(9).0)
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_with_another_key_is_not_the_peer() {
+        let (dialler, answerer) = (reach(1), reach(2));
+        let cancel = CancellationToken::new();
+        let accepting = tokio::spawn(answerer.clone().accept_until(cancel.clone()));
+        let address = answerer.endpoint().local_address().unwrap();
+        let route = |seed: u8| Route {
+            peer: SecretKey::from_seed(&[seed; 32]).peer_id(),
+            candidates: vec![address],
+            observed: None,
+            surroundings: Surroundings { index: address.ip(), observed: None, attached: vec![] },
+        };
+        let refused = dialler.connect(&route(3)).await.map(|_| ());
+        assert!(matches!(refused, Err(ConnectError::AnotherKey)), "{refused:?}");
+        assert_eq!(dialler.connect(&route(2)).await.unwrap().peer(), route(2).peer);
+        cancel.cancel();
+        accepting.await.unwrap();
+    }
 }

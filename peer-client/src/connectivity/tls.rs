@@ -71,6 +71,14 @@ pub fn server_config(secret: &SecretKey, alpn: &[u8]) -> Result<ServerConfig, Er
     Ok(config)
 }
 
+/// Whether a dial failed because another key answered than the expected one.
+pub fn is_another_key(error: &quinn::ConnectionError) -> bool {
+    // Only [`ExpectedKey`] fails so, and rustls makes this alert of it.
+    let alert = u8::from(rustls::AlertDescription::AccessDenied);
+    let refused = quinn::TransportErrorCode::crypto(alert);
+    matches!(error, quinn::ConnectionError::TransportError(failed) if failed.code == refused)
+}
+
 /// Whose connection this is, after the handshake.
 pub fn peer_of(connection: &quinn::Connection) -> Option<PeerId> {
     let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;

@@ -9,7 +9,7 @@ use choir_shared::{FileId, PeerId};
 
 use super::bans::Bans;
 use super::indexes::Indexes;
-use crate::connectivity::{Reach, Route};
+use crate::connectivity::{ConnectError, Reach, Route};
 use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::index_client::IndexClient;
 use crate::session::Session;
@@ -106,6 +106,7 @@ impl IndexFinder {
             let observed = candidates.first().map(|address| address.ip());
             match self.reach.connect(&Route { peer, candidates, observed, surroundings }).await {
                 Ok(session) => return Ok(session),
+                Err(ConnectError::AnotherKey) => failure = NoSession::AnotherKey,
                 Err(error) => failure = NoSession::Failed(error.to_string()),
             }
         }
@@ -128,5 +129,9 @@ impl Finder for IndexFinder {
 
     fn is_banned(&self, peer: PeerId) -> bool {
         self.bans.contains(&peer)
+    }
+
+    fn is_distrusted(&self, peer: PeerId, file: FileId) -> bool {
+        self.bans.distrusts(&peer, &file)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use choir_shared::leaf::{LEAF_BYTES, LeafRange, LeafSet};
 use choir_shared::merkle::{LeafHashMismatch, TreeLayer, verify_leaves};
@@ -13,7 +14,7 @@ use choir_shared::{Digest, FileId, PeerId};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::scheduler::{RequestId, SourceId};
-use crate::session::asking::{Answer, Delivery};
+use crate::session::asking::{Answer, Arrivals, Delivery};
 use crate::session::{Session, SessionError};
 use crate::store::{Part, StoreError};
 
@@ -119,6 +120,7 @@ pub struct Fetch {
     pub range: LeafRange,
     /// Where to stop; moved forward when another source takes the tail.
     pub end: Arc<AtomicU32>,
+    pub arrivals: Arrivals,
 }
 
 impl Fetch {
@@ -139,7 +141,7 @@ impl Fetch {
             want_layer: false,
             priority: 0,
         };
-        let mut delivery = deliver(self.session.get(&get).await?)?;
+        let mut delivery = deliver(self.session.get(&get).await?, &self.arrivals)?;
         let lacks = !delivery.leaves.contains_range(self.range);
         if !delivery.leaves.is_full() || !delivery.more_sources.is_empty() {
             let stock = Stock::of(&mut delivery);
@@ -175,19 +177,38 @@ pub struct Start {
     pub first: Option<(LeafRange, Vec<u8>)>,
 }
 
-/// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed.
-pub async fn start(session: &Session, file: FileId, leaves: u32) -> Result<Start, FetchEnd> {
+/// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed. Gives up when
+/// nothing came for `patience`, or twice that.
+pub async fn start(session: Session, file: FileId, leaves: u32, patience: Duration) -> Result<Start, FetchEnd> {
+    let arrivals = Arrivals::default();
+    let mut start = std::pin::pin!(begin(&session, file, leaves, &arrivals));
+    let mut before = 0;
+    loop {
+        if let Some(started) = session.within(patience, start.as_mut()).await {
+            return started;
+        }
+        let arrived = arrivals.bytes();
+        if arrived == before {
+            return Err(FetchEnd::Silent);
+        }
+        before = arrived;
+    }
+}
+
+async fn begin(session: &Session, file: FileId, leaves: u32, arrivals: &Arrivals) -> Result<Start, FetchEnd> {
     let length = file.length();
-    let leaves = leaves.next_multiple_of(1 << TreeLayer::height(length)).min(length.leaf_count());
-    let range = length.range(0, leaves).ok_or(FetchEnd::WrongLength)?;
-    let get = Get { file, first_leaf: 0, leaf_count: leaves, want_layer: true, priority: u8::MAX };
-    let mut delivery = deliver(session.get(&get).await?)?;
+    // Whole nodes; where one has more leaves than are to be asked for, none.
+    let leaves = leaves / (1 << TreeLayer::height(length)) * (1 << TreeLayer::height(length));
+    let range = length.range(0, leaves.min(length.leaf_count()));
+    let leaf_count = range.map_or(0, LeafRange::count);
+    let get = Get { file, first_leaf: 0, leaf_count, want_layer: true, priority: u8::MAX };
+    let mut delivery = deliver(session.get(&get).await?, arrivals)?;
     let nodes = delivery.read_layer(file).await?;
     let layer = TreeLayer::verify(file, nodes).map_err(|_not_the_files| FetchEnd::BadData { leaf: 0 })?;
     let stock = Stock::of(&mut delivery);
-    if !stock.has.contains_range(range) {
+    let Some(range) = range.filter(|range| stock.has.contains_range(*range)) else {
         return Ok(Start { layer, stock, first: None });
-    }
+    };
     let hashes = leaf_hashes(&mut delivery, &layer, range).await?;
     let mut batches = Batches::new(file, range);
     let mut data = Vec::with_capacity(length.range_len(range) as usize);
@@ -203,12 +224,15 @@ pub async fn start(session: &Session, file: FileId, leaves: u32) -> Result<Start
 /// Asks what a source has, and for nothing of it.
 pub async fn look(session: &Session, file: FileId) -> Result<Stock, FetchEnd> {
     let get = Get { file, first_leaf: 0, leaf_count: 0, want_layer: false, priority: u8::MAX };
-    Ok(Stock::of(&mut *deliver(session.get(&get).await?)?))
+    Ok(Stock::of(&mut *deliver(session.get(&get).await?, &Arrivals::default())?))
 }
 
-fn deliver(answer: Answer) -> Result<Box<Delivery>, FetchEnd> {
+fn deliver(answer: Answer, arrivals: &Arrivals) -> Result<Box<Delivery>, FetchEnd> {
     match answer {
-        Answer::Have(delivery) => Ok(delivery),
+        Answer::Have(mut delivery) => {
+            delivery.arrivals = arrivals.clone();
+            Ok(delivery)
+        }
         Answer::No(no) => Err(FetchEnd::No { reason: no.reason, retry_after_ms: no.retry_after_ms }),
     }
 }
@@ -319,6 +343,8 @@ mod tests {
     use super::*;
     use crate::session::fixture::Pair;
 
+    const WHILE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn an_answer_that_ends_too_early_costs_its_source_the_file_and_not_the_connection() {
         let pair = Pair::connect().await;
@@ -326,10 +352,10 @@ mod tests {
         let have = encode(&Have { leaves: LeavesHeld::All, more_sources: vec![] });
         let whole = [&have, &file.root().as_bytes()[..], &[0; 5]].concat();
         for cut in [0, 3, have.len(), have.len() + 7, whole.len() - 1] {
-            let (started, ()) = tokio::join!(start(&pair.ours, file, 4), pair.they_answer(&whole[..cut]));
+            let (started, ()) = tokio::join!(start(pair.ours.clone(), file, 4, WHILE), pair.they_answer(&whole[..cut]));
             assert!(matches!(started, Err(FetchEnd::WrongLength)), "{cut}");
         }
-        let (started, ()) = tokio::join!(start(&pair.ours, file, 4), pair.they_answer(&whole));
+        let (started, ()) = tokio::join!(start(pair.ours.clone(), file, 4, WHILE), pair.they_answer(&whole));
         assert_eq!(started.unwrap().first.unwrap().1, [0; 5]);
     }
 }

@@ -21,7 +21,7 @@ use super::Finder;
 use super::links::Links;
 use super::parts::{Offer, Parts};
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
-use crate::store::{Part, StoreError};
+use crate::store::{self, Part, StoreError};
 use attempt::Attempt;
 
 /// Asking again for sources when nobody told us of one: indexes tell within seconds, this is for when they forgot.
@@ -30,8 +30,12 @@ const SEARCH_AGAIN: Duration = Duration::from_secs(60);
 /// After the index could not be reached, or no source.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// A full disk is looked at again after this long.
-const DISK_AGAIN: Duration = Duration::from_secs(5);
+/// A full disk is looked at this often; that costs one system call.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
+
+/// Attempts begin at least so far apart, whoever says that there is a source: an index that says so all the time must
+/// not keep us asking all the time.
+const AT_LEAST_APART: Duration = Duration::from_secs(2);
 
 /// What all jobs share.
 pub struct Workshop {
@@ -77,24 +81,44 @@ impl Job {
         // What is here is to be had while this download waits.
         let mut offer = None;
         loop {
+            let begun = Instant::now();
             let (why, message, pause) = match self.attempt(&mut offer).await {
                 Ok(path) => return self.done(path, started),
                 Err(Setback::Disk(StoreError::DiskFull)) => {
-                    (Why::DiskFull, "the disk is full; goes on when there is room".to_owned(), DISK_AGAIN)
+                    self.wait_for_room().await;
+                    continue;
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
                 Err(Setback::OutOfSources(Why::NoSources, message)) => (Why::NoSources, message, SEARCH_AGAIN),
                 Err(Setback::OutOfSources(why, message)) => (why, message, TRY_AGAIN),
             };
-            self.tell(|status| {
-                status.state = State::Waiting;
-                status.reason = Some(why);
-                status.message = Some(message);
-                status.bytes_per_second = 0;
-            });
+            self.waits(why, message);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.poke.notified() => {}
+                () = self.poke.notified() => tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await,
+            }
+        }
+    }
+
+    /// Until what is missing fits. Before that nothing is asked for: it would be sent for nothing, again and again.
+    async fn wait_for_room(&self) {
+        let folder = self.request.folder.display();
+        self.waits(Why::DiskFull, format!("the disk of {folder} is full; goes on by itself when there is room"));
+        let missing = {
+            let status = self.status.borrow();
+            // Even a name takes some room.
+            status.size.saturating_sub(status.bytes_done).max(1)
+        };
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_FOR_ROOM) => {}
+                () = self.poke.notified() => return,
+            }
+            let folder = self.request.folder.clone();
+            match blocking(move || Ok(store::room(&folder))).await {
+                Ok(Some(room)) if room < missing => {}
+                // A file system that does not tell is tried.
+                Ok(_) | Err(_) => return,
             }
         }
     }
@@ -119,7 +143,7 @@ impl Job {
         Ok(self.request.folder.join(name.as_str()))
     }
 
-    async fn open(&self) -> Result<(Part, Option<crate::store::Resumed>), Setback> {
+    async fn open(&self) -> Result<(Part, Option<store::Resumed>), Setback> {
         let (folder, file) = (self.request.folder.clone(), self.request.file);
         blocking(move || {
             let part = Part::open(&folder, file)?;
@@ -127,6 +151,15 @@ impl Job {
             Ok((part, resumed))
         })
         .await
+    }
+
+    fn waits(&self, why: Why, message: String) {
+        self.tell(|status| {
+            status.state = State::Waiting;
+            status.reason = Some(why);
+            status.message = Some(message);
+            status.bytes_per_second = 0;
+        });
     }
 
     fn tell(&self, change: impl FnOnce(&mut DownloadStatus)) {
@@ -165,5 +198,77 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done.map_err(Setback::Disk),
         // The runtime is shutting down; the next start goes on from here.
         Err(_) => Err(Setback::OutOfSources(Why::PeersUnreachable, "interrupted".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use choir_shared::identity::SecretKey;
+    use choir_shared::leaf::FileLength;
+    use choir_shared::{Digest, FileId, PeerId};
+    use tokio::sync::mpsc;
+
+    use super::super::{BoxFuture, FoundSource, IndexUnreachable, NoSession};
+    use super::*;
+    use crate::session::Session;
+
+    /// Knows nobody, and tells when it is asked.
+    struct Nobody(mpsc::Sender<()>);
+
+    impl Finder for Nobody {
+        fn sources(&self, _: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
+            Box::pin(async {
+                let _ = self.0.send(()).await;
+                Ok(vec![])
+            })
+        }
+
+        fn connect(&self, _: PeerId, _: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
+            Box::pin(async { Err(NoSession::Offline) })
+        }
+
+        fn misbehaved(&self, _: PeerId, _: FileId) {}
+
+        fn is_banned(&self, _: PeerId) -> bool {
+            false
+        }
+
+        fn is_distrusted(&self, _: PeerId, _: FileId) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn news_without_end_do_not_make_us_ask_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = DownloadRequest {
+            file: FileId::new(Digest::of(b"song"), FileLength::new(100_000).unwrap()),
+            name: "song.ogg".into(),
+            folder: folder.path().to_owned(),
+            group: None,
+            sources: vec![],
+        };
+        let (asks, mut asked) = mpsc::channel(9);
+        let finder: Arc<dyn Finder> = Arc::new(Nobody(asks));
+        let workshop = Workshop {
+            me: SecretKey::from_seed(&[1; 32]).peer_id(),
+            links: Links::new(Arc::clone(&finder)),
+            finder,
+            parts: Parts::default(),
+            attempts: Arc::new(Semaphore::new(1)),
+            transfers: Arc::new(Semaphore::new(1)),
+        };
+        let status = watch::Sender::new(DownloadStatus::of(&request));
+        let mut seen = status.subscribe();
+        let poke = Arc::<Notify>::default();
+        let job = Job { request, status, poke: Arc::clone(&poke), workshop: Arc::new(workshop) };
+        let start = Instant::now();
+        let running = tokio::spawn(job.run());
+        asked.recv().await.unwrap();
+        seen.wait_for(DownloadStatus::waits_for_a_source).await.unwrap();
+        poke.notify_one();
+        asked.recv().await.unwrap();
+        assert!(start.elapsed() >= AT_LEAST_APART);
+        running.abort();
     }
 }

@@ -89,21 +89,7 @@ impl Downloads {
         if let Some(status) = self.same(&request) {
             return Ok(status);
         }
-        let mut status = DownloadStatus {
-            id: DownloadId(0),
-            file_id: request.file,
-            name: request.name.clone(),
-            group: request.group.clone(),
-            state: State::Searching,
-            reason: None,
-            message: None,
-            bytes_done: 0,
-            size: request.file.length().bytes(),
-            bytes_per_second: 0,
-            sources: vec![],
-            path: None,
-            seconds: None,
-        };
+        let mut status = DownloadStatus::of(&request);
         let insert = "INSERT INTO downloads (request, status, state) VALUES (?, ?, 'searching') RETURNING id";
         let inserted =
             sqlx::query(insert).bind(json(&request)).bind(json(&status)).fetch_one(&self.shared.database).await?;
@@ -163,13 +149,14 @@ impl Downloads {
     /// Somebody online has one of these files now.
     pub fn available(&self, files: &[FileId]) {
         let entries = self.entries();
-        entries.values().filter(|entry| files.contains(&entry.request.file)).for_each(|entry| entry.poke.notify_one());
+        let waiting = entries.values().filter(|entry| entry.status.borrow().waits_for_a_source());
+        waiting.filter(|entry| files.contains(&entry.request.file)).for_each(|entry| entry.poke.notify_one());
     }
 
     /// The files that wait for a source.
     pub fn waiting_for(&self) -> Vec<FileId> {
         let entries = self.entries();
-        let waiting = entries.values().filter(|entry| entry.status.borrow().state == State::Waiting);
+        let waiting = entries.values().filter(|entry| entry.status.borrow().waits_for_a_source());
         waiting.map(|entry| entry.request.file).collect()
     }
 
@@ -228,7 +215,7 @@ impl Downloads {
         };
         let (downloads, mut status) = (self.clone(), entry.status.subscribe());
         self.shared.tracker.spawn(async move {
-            let mut last = State::Searching;
+            let mut waited = false;
             let mut job = std::pin::pin!(stop.run_until_cancelled(job.run()));
             loop {
                 tokio::select! {
@@ -239,11 +226,11 @@ impl Downloads {
                         return;
                     }
                     Ok(()) = status.changed() => {
-                        let state = status.borrow_and_update().state;
-                        if (state == State::Waiting) != (last == State::Waiting) {
+                        let waits = status.borrow_and_update().waits_for_a_source();
+                        if waits != waited {
                             downloads.shared.wanted.send_modify(|count| *count += 1);
                         }
-                        last = state;
+                        waited = waits;
                     }
                 }
             }

@@ -18,9 +18,11 @@
 //!    finishes clearly sooner; split by the two rates, not in half.
 //! 6. **At the very end, and when a request makes no progress, its rest is asked of a second source as well.** At
 //!    most two copies; the first verified leaf wins, and the other stream is stopped. So the waste is at most one
-//!    request for each source.
+//!    request for each source. Only what has made no progress for very long ([`DEAD`]) is asked of a third: two
+//!    sources that trickle must not hold up the last leaves.
 //! 7. **A silent source is trusted less and less:** no new requests, then its requests go back to the free leaves,
-//!    then it is given up ([`QUIET`], [`STALLED`], [`DEAD`]).
+//!    then it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). A slow one is not silent: bytes count as they arrive,
+//!    long before a leaf of them is whole.
 //! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
 //!
 //! The numbers come from the research in `transfer.md` section 2 (libtorrent, rqbit, aria2 compared).
@@ -161,20 +163,22 @@ impl Scheduler {
         }
     }
 
-    /// The source is gone or banned; what it was asked for is free again. Its streams are the caller's to stop.
-    pub fn remove_source(&mut self, id: SourceId) {
+    /// The source is gone or banned; what it was asked for is free again. The requests that are returned are the
+    /// caller's to stop.
+    pub fn remove_source(&mut self, id: SourceId) -> Vec<RequestId> {
         self.sources.remove(&id);
         let gone: Vec<_> = self.requests_of(id).map(|(id, _)| id).collect();
-        gone.into_iter().for_each(|id| self.drop_request(id));
+        gone.iter().for_each(|id| self.drop_request(*id));
+        gone
     }
 
     pub fn has_source(&self, id: SourceId) -> bool {
         self.sources.contains_key(&id)
     }
 
-    /// Bytes of verified data that `id` delivers each second, by recent measure.
+    /// Bytes of verified data that `id` delivers each second, by recent measure; nothing before the first.
     pub fn rate(&self, id: SourceId) -> u64 {
-        self.sources.get(&id).map_or(0, |source| source.rate() as u64)
+        self.sources.get(&id).filter(|source| source.is_measured()).map_or(0, |source| source.rate() as u64)
     }
 
     pub fn update_round_trip(&mut self, id: SourceId, round_trip: Duration) {
@@ -202,6 +206,13 @@ impl Scheduler {
         }
     }
 
+    /// Bytes came from a source that are not checked yet.
+    pub fn arrived(&mut self, source: SourceId, bytes: u64, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.arrived(bytes, now);
+        }
+    }
+
     /// The stream ended before its request was done; what is missing is free again.
     pub fn ended(&mut self, id: RequestId) {
         self.drop_request(id);
@@ -224,14 +235,15 @@ impl Scheduler {
     pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
         let requests = self.requests.values().filter_map(|request| {
             let round_trip = self.sources.get(&request.source)?.round_trip;
-            Some(request.progress + no_progress_after(round_trip))
+            let copies = [request.progress + no_progress_after(round_trip), request.progress + DEAD];
+            copies.into_iter().find(|time| *time > now)
         });
         let sources = self.sources.iter().filter_map(|(id, source)| {
             self.requests_of(*id).next()?;
             let limits = [QUIET, STALLED, DEAD].into_iter();
             limits.map(|limit| source.heard + limit).find(|time| *time > now)
         });
-        requests.filter(|time| *time > now).chain(sources).min()
+        requests.chain(sources).min()
     }
 
     fn requests_of(&self, source: SourceId) -> impl Iterator<Item = (RequestId, &Request)> {
@@ -409,10 +421,12 @@ impl Scheduler {
         let nearly_done = self.remaining_bytes() as f64 <= 2.0 * self.total_rate() * self.longest_round_trip();
         self.requests
             .values()
-            .filter(|request| request.source != id && self.copies(request) == 1)
+            .filter(|request| request.source != id)
             .filter(|request| {
                 let round_trip = self.sources.get(&request.source).map_or(NO_PROGRESS, |source| source.round_trip);
-                nearly_done || now.saturating_duration_since(request.progress) >= no_progress_after(round_trip)
+                let waiting = now.saturating_duration_since(request.progress);
+                let is_due = nearly_done || waiting >= no_progress_after(round_trip);
+                (is_due && self.copies(request) == 1) || waiting >= DEAD
             })
             .filter_map(|request| {
                 let first = request.next / self.alignment * self.alignment;

@@ -92,6 +92,32 @@ pub struct DownloadStatus {
     pub seconds: Option<f64>,
 }
 
+impl DownloadStatus {
+    /// Of a download that has just been asked for, and has no number yet.
+    pub fn of(request: &DownloadRequest) -> Self {
+        Self {
+            id: DownloadId(0),
+            file_id: request.file,
+            name: request.name.clone(),
+            group: request.group.clone(),
+            state: State::Searching,
+            reason: None,
+            message: None,
+            bytes_done: 0,
+            size: request.file.length().bytes(),
+            bytes_per_second: 0,
+            sources: vec![],
+            path: None,
+            seconds: None,
+        }
+    }
+
+    /// Whether it goes on as soon as somebody online has the file. Every other wait ends by itself.
+    pub fn waits_for_a_source(&self) -> bool {
+        (self.state, self.reason) == (State::Waiting, Some(Why::NoSources))
+    }
+}
+
 /// One source of one download.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatus {

@@ -1,5 +1,8 @@
 //! The downloader's side.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use choir_shared::Digest;
 use choir_shared::leaf::{LeafRange, LeafSet};
 use choir_shared::merkle::TreeLayer;
@@ -22,8 +25,27 @@ pub enum Answer {
 pub struct Delivery {
     pub leaves: LeafSet,
     pub more_sources: Vec<PeerId>,
+    /// Counts what is read from here on.
+    pub arrivals: Arrivals,
     stream: ReceiveHalf,
 }
+
+/// Counts bytes as they arrive, for whoever has to tell a slow sharer from a silent one.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals(Arc<AtomicU64>);
+
+impl Arrivals {
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// Hashes are counted in pieces of this size.
+const COUNTED_BYTES: usize = 1024;
 
 impl Session {
     /// Asks for a range, and returns when the answer's first message is here.
@@ -46,7 +68,8 @@ impl Session {
             return Err(malformed.into());
         }
         let leaves = have.leaves.to_set(get.file.length()).ok_or(malformed)?;
-        Ok(Answer::Have(Box::new(Delivery { leaves, more_sources: have.more_sources, stream })))
+        let (more_sources, arrivals) = (have.more_sources, Arrivals::default());
+        Ok(Answer::Have(Box::new(Delivery { leaves, more_sources, arrivals, stream })))
     }
 
     /// Takes a place in the sharer's queue; it lasts as long as the returned value.
@@ -56,10 +79,14 @@ impl Session {
         Ok(QueuePlace { session: self.clone(), _send: send, receive })
     }
 
-    /// Tells the sharer that a leaf was wrong. Whether it listens is its own affair.
-    pub async fn complain(&self, file: FileId, leaf: u32) {
-        // Fails only with the connection.
-        let _ = self.notify(&BadLeaf { file, leaf }).await;
+    /// Tells the sharer that a leaf was wrong, without waiting until it listens; whether it does is its own affair.
+    pub fn complain(&self, file: FileId, leaf: u32) {
+        let session = self.clone();
+        // Needs no owner: it ends with the connection, which may outlive the download that complains.
+        tokio::spawn(async move {
+            // Fails only with the connection.
+            let _ = session.notify(&BadLeaf { file, leaf }).await;
+        });
     }
 
     async fn open(&self) -> Result<(SendHalf, ReceiveHalf), SessionError> {
@@ -81,13 +108,17 @@ impl Delivery {
 
     async fn read_digests(&mut self, count: u32) -> Result<Vec<Digest>, SessionError> {
         let mut bytes = vec![0; count as usize * size_of::<Digest>()];
-        self.stream.exact(&mut bytes).await?;
+        for piece in bytes.chunks_mut(COUNTED_BYTES) {
+            self.stream.exact(piece).await?;
+            self.arrivals.add(piece.len());
+        }
         Ok(bytes.as_chunks().0.iter().map(|hash| Digest::new(*hash)).collect())
     }
 
     /// The next bytes of the range, at most `max`; `None` at the end of the stream.
     pub async fn read(&mut self, max: usize) -> Result<Option<bytes::Bytes>, SessionError> {
-        self.stream.chunk(max).await
+        let chunk = self.stream.chunk(max).await?;
+        Ok(chunk.inspect(|bytes| self.arrivals.add(bytes.len())))
     }
 
     /// Asks the sharer to stop sending: nobody needs the rest.

@@ -135,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_could_not_be_synced_is_not_believed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = song(100_000);
+        let mut part = fetched(folder.path(), &data, &file);
+        part.save_layer(&TreeLayer::of_leaves(file.id, &file.leaves).unwrap()).unwrap();
+        // A device that cannot be synced.
+        part.file = fs::File::open("/dev/null").unwrap();
+        assert!(part.finish(&safe("Song.ogg")).is_err());
+        let again = Part::open(folder.path(), file.id).unwrap().resume().unwrap().unwrap();
+        assert_eq!(again.held.bytes(), 0);
+    }
+
+    #[test]
     fn nothing_is_replaced_not_even_a_name_in_another_case() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("song.OGG"), b"mine").unwrap();

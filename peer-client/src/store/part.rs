@@ -134,9 +134,11 @@ impl Part {
 
     /// Waits until what was written so far is on the disk. Others may write meanwhile.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|error| {
+        self.file.sync_data().map_err(|source| {
             self.syncing.failed.store(true, Ordering::Relaxed);
-            StoreError::io("save", &self.path)(error)
+            // What was written may be gone although it can still be read. Not even a full disk is waited for here.
+            let _ = self.partial.remove_file(part_name(self.id));
+            StoreError::Io { doing: "save", path: self.path.clone(), source }
         })
     }
 

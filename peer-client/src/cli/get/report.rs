@@ -93,13 +93,15 @@ impl Giver {
 /// Why a download ended without a file, or why nobody waits for it any longer.
 fn why_missing(download: &DownloadStatus, goes_on: bool) -> ServiceError {
     let code = match download.reason {
-        Some(Why::NoSources | Why::PeersUnreachable | Why::QueuedAtSources) => ErrorKind::PeersUnreachable,
+        Some(Why::NoSources | Why::PeersUnreachable | Why::QueuedAtSources | Why::FileChanged) => {
+            ErrorKind::PeersUnreachable
+        }
         Some(Why::IndexUnreachable) => ErrorKind::IndexUnreachable,
         Some(Why::DiskFull) => ErrorKind::DiskFull,
         Some(Why::Refused) => ErrorKind::Refused,
         Some(Why::Integrity) => ErrorKind::Integrity,
         Some(Why::ByUser) => ErrorKind::Conflict,
-        Some(Why::DiskFailed | Why::FileChanged | Why::AlreadyHere) | None => ErrorKind::Internal,
+        Some(Why::DiskFailed | Why::AlreadyHere) | None => ErrorKind::Internal,
     };
     let message = download.message.clone().unwrap_or_else(|| in_words(download.reason, download.state).to_owned());
     let error = ServiceError::new(code, message);
@@ -223,7 +225,7 @@ mod tests {
     #[test]
     fn the_exit_code_tells_what_became_of_all() {
         let done = (State::Done, None);
-        let table: [(&[(State, Option<Why>)], Exit); 11] = [
+        let table: [(&[(State, Option<Why>)], Exit); 12] = [
             (&[done, done], Exit::Done),
             (&[(State::Done, Some(Why::AlreadyHere))], Exit::Done),
             (&[done, (State::Failed, Some(Why::Refused))], Exit::Incomplete),
@@ -232,6 +234,7 @@ mod tests {
                 &[(State::Waiting, Some(Why::IndexUnreachable)), (State::Waiting, Some(Why::NoSources))],
                 Exit::Unreachable,
             ),
+            (&[(State::Waiting, Some(Why::FileChanged))], Exit::Unreachable),
             (&[(State::Failed, Some(Why::Refused))], Exit::Refused),
             (&[(State::Failed, Some(Why::Integrity))], Exit::Integrity),
             (&[(State::Failed, Some(Why::Refused)), (State::Failed, Some(Why::Integrity))], Exit::Failed),

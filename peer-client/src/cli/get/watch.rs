@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::Instant;
+
 use crate::api::types::DownloadEvent;
 use crate::cli::downloads::word;
 use crate::cli::progress::{Bars, NamedBar};
@@ -12,11 +14,15 @@ const MAX_BARS: usize = 8;
 
 /// What is known of the downloads, in the order in which they were asked for. Pure.
 #[derive(Debug)]
-pub(super) struct Watch(Vec<DownloadStatus>);
+pub(super) struct Watch {
+    downloads: Vec<DownloadStatus>,
+    /// Since when nothing has come, and the bytes that were here then.
+    stuck: Option<(Instant, u64)>,
+}
 
 impl Watch {
     pub(super) const fn new(downloads: Vec<DownloadStatus>) -> Self {
-        Self(downloads)
+        Self { downloads, stuck: None }
     }
 
     pub(super) fn apply(&mut self, event: DownloadEvent) {
@@ -32,33 +38,39 @@ impl Watch {
 
     fn replace(&mut self, download: DownloadStatus) {
         // One file asked for twice is one download.
-        self.0.iter_mut().filter(|known| known.id == download.id).for_each(|known| *known = download.clone());
+        self.downloads.iter_mut().filter(|known| known.id == download.id).for_each(|known| *known = download.clone());
     }
 
     /// Somebody took it out of the list.
     fn remove(&mut self, gone: impl Fn(DownloadId) -> bool) {
-        for known in self.0.iter_mut().filter(|known| gone(known.id) && !known.state.is_final()) {
+        for known in self.downloads.iter_mut().filter(|known| gone(known.id) && !known.state.is_final()) {
             known.state = State::Cancelled;
             known.message = Some("it was taken out of the list".to_owned());
         }
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.0.iter().all(|download| download.state.is_final() || download.state == State::Paused)
+        self.downloads.iter().all(|download| download.state.is_final() || download.state == State::Paused)
     }
 
-    /// Whether nothing that has not ended makes progress or tries to.
-    pub(super) fn is_stuck(&self) -> bool {
-        let waits = |download: &&DownloadStatus| matches!(download.state, State::Waiting | State::Paused);
-        self.0.iter().filter(|download| !download.state.is_final()).all(|download| waits(&download))
+    /// Since when nothing has come, if nothing is being tried now. Trying again is no progress.
+    pub(super) fn stuck_since(&mut self, now: Instant) -> Option<Instant> {
+        let here = self.downloads.iter().fold(0, |sum: u64, download| sum.saturating_add(download.bytes_done));
+        self.stuck = self.stuck.filter(|(_, then)| *then == here);
+        let waits = |download: &DownloadStatus| matches!(download.state, State::Waiting | State::Paused);
+        if !self.downloads.iter().filter(|download| !download.state.is_final()).all(waits) {
+            return None;
+        }
+        let (since, _) = *self.stuck.get_or_insert((now, here));
+        Some(since)
     }
 
     pub(super) fn downloads(&self) -> &[DownloadStatus] {
-        &self.0
+        &self.downloads
     }
 
     pub(super) fn into_downloads(self) -> Vec<DownloadStatus> {
-        self.0
+        self.downloads
     }
 }
 
@@ -117,6 +129,8 @@ fn note(download: &DownloadStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::api::fake::{row, status};
 
@@ -132,17 +146,35 @@ mod tests {
     fn a_watch_ends_when_all_have_ended_and_is_stuck_when_all_wait() {
         let mut watch = Watch::new(vec![download(1, State::Searching), download(2, State::Searching)]);
         watch.apply(changed(3, State::Failed));
-        assert!(!watch.has_ended() && !watch.is_stuck());
+        let now = Instant::now();
+        assert!(!watch.has_ended() && watch.stuck_since(now).is_none());
         watch.apply(changed(1, State::Waiting));
-        assert!(!watch.is_stuck(), "the other one still tries");
+        assert!(watch.stuck_since(now).is_none(), "the other one still tries");
         watch.apply(changed(2, State::Done));
-        assert!(watch.is_stuck() && !watch.has_ended());
+        assert!(watch.stuck_since(now).is_some() && !watch.has_ended());
         watch.apply(changed(1, State::Downloading));
-        assert!(!watch.is_stuck());
+        assert!(watch.stuck_since(now).is_none());
         watch.apply(DownloadEvent::Removed { id: DownloadId(1) });
         assert!(watch.has_ended());
         assert_eq!(watch.downloads()[0].state, State::Cancelled);
         assert_eq!(watch.downloads()[1].state, State::Done);
+    }
+
+    #[test]
+    fn trying_again_is_no_progress_but_a_byte_is() {
+        let start = Instant::now();
+        let mut watch = Watch::new(vec![download(1, State::Waiting)]);
+        let mut after = |seconds, event| {
+            watch.apply(event);
+            watch.stuck_since(start + Duration::from_secs(seconds)).map(|since| (since - start).as_secs())
+        };
+        assert_eq!(after(0, changed(1, State::Waiting)), Some(0));
+        assert_eq!(after(10, changed(1, State::Searching)), None);
+        assert_eq!(after(11, changed(1, State::Waiting)), Some(0));
+        let some = DownloadStatus { bytes_done: 1, ..download(1, State::Downloading) };
+        assert_eq!(after(20, DownloadEvent::Changed { download: Box::new(some.clone()) }), None);
+        let some = DownloadStatus { state: State::Waiting, ..some };
+        assert_eq!(after(21, DownloadEvent::Changed { download: Box::new(some) }), Some(21));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One try at a file, from asking who has it to the last verified leaf.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,8 @@ pub(super) struct Attempt<'a> {
     tasks: JoinSet<Happened>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
     transfer: Option<Transfer>,
-    /// Sources that were asked for the layer and have not answered.
-    starting: HashSet<SourceId>,
+    /// Sources that were asked for the layer and have not answered, and when.
+    starting: HashMap<SourceId, Instant>,
     slot: Option<OwnedSemaphorePermit>,
     waiting_for_slot: bool,
     /// No index answered; known sources are still tried.
@@ -93,7 +93,7 @@ impl<'a> Attempt<'a> {
             tasks: JoinSet::new(),
             news,
             transfer: None,
-            starting: HashSet::new(),
+            starting: HashMap::new(),
             slot: None,
             waiting_for_slot: false,
             search_failed: None,
@@ -106,7 +106,7 @@ impl<'a> Attempt<'a> {
             attempt.begin_transfer(layer, held);
         }
         for peer in &job.request.sources {
-            attempt.sources.found(FoundSource { peer: *peer, name: None, complete: true }, now);
+            attempt.take_note(FoundSource { peer: *peer, name: None, complete: true }, now);
         }
         attempt
     }
@@ -128,6 +128,7 @@ impl<'a> Attempt<'a> {
         loop {
             let now = Instant::now();
             self.look_around(now);
+            self.start(now);
             self.schedule(now);
             if self.transfer.as_ref().is_some_and(Transfer::is_complete) {
                 return Ok(());
@@ -190,7 +191,8 @@ impl<'a> Attempt<'a> {
     fn next_wakeup(&self, now: Instant) -> Instant {
         let scheduler = self.transfer.as_ref().and_then(|transfer| transfer.next_wakeup(now));
         let search = (!self.searching).then_some(self.search_at);
-        let wakeups = [scheduler, search, self.sources.next_due(), self.sources.next_look()];
+        let start = self.starting.values().map(|asked| *asked + START_PATIENCE).filter(|at| *at > now).min();
+        let wakeups = [scheduler, search, start, self.sources.next_due(), self.sources.next_look()];
         wakeups.into_iter().flatten().filter(|at| *at > now).min().unwrap_or(now + LOOK_FOR_MORE)
     }
 
@@ -224,10 +226,9 @@ impl<'a> Attempt<'a> {
     /// A source said what it has of the file, and who else has some.
     fn on_stock(&mut self, source: SourceId, stock: Stock, now: Instant) {
         let Stock { has, more_sources } = stock;
-        let finder = &self.job.workshop.finder;
         let me = self.job.workshop.me;
-        for peer in more_sources.into_iter().filter(|peer| *peer != me && !finder.is_banned(*peer)) {
-            self.sources.found(FoundSource { peer, name: None, complete: false }, now);
+        for peer in more_sources.into_iter().filter(|peer| *peer != me) {
+            self.take_note(FoundSource { peer, name: None, complete: false }, now);
         }
         if let Some(transfer) = &mut self.transfer {
             transfer.update_has(source, has.clone());
@@ -248,7 +249,9 @@ impl<'a> Attempt<'a> {
                 return Ok(());
             }
             FetchEnd::No { reason, .. } => {
-                self.drop_source(source, Out::Refused(reason));
+                let has_served = self.sources.get(source).is_some_and(|known| known.bytes > 0);
+                let withdrawn = has_served && reason == Reason::NotShared;
+                self.drop_source(source, if withdrawn { Out::Withdrawn } else { Out::Refused(reason) });
                 return Ok(());
             }
             FetchEnd::Silent => {
@@ -261,6 +264,10 @@ impl<'a> Attempt<'a> {
             }
             FetchEnd::Session(SessionError::Ended(Some(StreamCode::Changed))) => {
                 self.drop_source(source, Out::Refused(Reason::Changed));
+                return Ok(());
+            }
+            FetchEnd::Session(SessionError::Misbehaved(_)) => {
+                self.drop_source(source, Out::Misbehaved);
                 return Ok(());
             }
             FetchEnd::Session(error) => {
@@ -276,11 +283,7 @@ impl<'a> Attempt<'a> {
             tracing::warn!(peer = %peer.short(), file = %file.short(), ?leaf, "a source sent wrong bytes");
             self.job.workshop.finder.misbehaved(peer, file);
             if let (SourceState::Linked(link, _), Some(leaf)) = (&known.state, leaf) {
-                let session = link.session.clone();
-                self.tasks.spawn(async move {
-                    session.complain(file, leaf).await;
-                    Happened::Fetched
-                });
+                link.session.complain(file, leaf);
             }
         }
         self.drop_source(source, Out::BadData);
@@ -294,11 +297,7 @@ impl<'a> Attempt<'a> {
                 self.searching = false;
                 self.search_at = now + LOOK_FOR_MORE;
                 match found {
-                    Ok(found) => {
-                        let finder = &self.job.workshop.finder;
-                        let usable = found.into_iter().filter(|source| !finder.is_banned(source.peer));
-                        usable.for_each(|source| self.sources.found(source, now));
-                    }
+                    Ok(found) => found.into_iter().for_each(|source| self.take_note(source, now)),
                     Err(error) => self.search_failed = Some(error.to_string()),
                 }
             }
@@ -307,6 +306,10 @@ impl<'a> Attempt<'a> {
                 self.on_standing(id, link, standing, now);
             }
             Happened::Connected(id, Err(NoSession::Offline)) => self.sources.put_out(id, Out::Offline),
+            // Asking again would knock at somebody else's door.
+            Happened::Connected(id, Err(error @ NoSession::AnotherKey)) => {
+                self.sources.put_out(id, Out::Unreachable(error.to_string()));
+            }
             Happened::Connected(id, Err(NoSession::Failed(words))) => self.sources.failed(id, words, now),
             Happened::Stands(id, link, standing) => self.on_standing(id, link, standing, now),
             Happened::Started(source, started) => {
@@ -315,7 +318,6 @@ impl<'a> Attempt<'a> {
                     Ok(start) => self.on_start(source, start)?,
                     Err(end) => self.on_end(source, end, now)?,
                 }
-                self.start();
             }
             Happened::Looked(source, Ok(stock)) => self.on_stock(source, stock, now),
             Happened::Looked(source, Err(end)) => self.on_end(source, end, now)?,
@@ -328,6 +330,18 @@ impl<'a> Attempt<'a> {
             Happened::Fetched => {}
         }
         Ok(())
+    }
+
+    /// A peer is said to have the file. One that is not to be asked for it is listed all the same, with the reason.
+    fn take_note(&mut self, source: FoundSource, now: Instant) {
+        let (finder, peer) = (&self.job.workshop.finder, source.peer);
+        let (banned, distrusted) = (finder.is_banned(peer), finder.is_distrusted(peer, self.job.request.file));
+        let Some(id) = self.sources.found(source, now) else { return };
+        if banned {
+            self.sources.put_out(id, Out::Banned);
+        } else if distrusted {
+            self.sources.put_out(id, Out::BadData);
+        }
     }
 
     /// A link exists or its standing changed; waits for the next change.
@@ -345,7 +359,6 @@ impl<'a> Attempt<'a> {
             return;
         };
         known.state = SourceState::Linked(Arc::clone(&link), standing);
-        self.start();
         self.offer_granted(now);
         let mut standings = link.standing();
         self.tasks.spawn(async move {
@@ -354,9 +367,9 @@ impl<'a> Attempt<'a> {
         });
     }
 
-    /// The layer and the first leaves are asked of two sources at once; they are served without a slot. One that does
-    /// not answer in time makes way for another.
-    fn start(&mut self) {
+    /// The layer and the first leaves are asked of two sources at once; they are served without a slot. One that takes
+    /// its time goes on, but another is asked as well.
+    fn start(&mut self, now: Instant) {
         if self.transfer.is_some() {
             return;
         }
@@ -364,14 +377,12 @@ impl<'a> Attempt<'a> {
             SourceState::Linked(link, _) => Some((id, link.session.clone())),
             _ => None,
         });
-        let ready: Vec<_> = linked.filter(|(id, _)| !self.starting.contains(id)).collect();
-        for (id, session) in ready.into_iter().take(STARTS_AT_ONCE.saturating_sub(self.starting.len())) {
-            self.starting.insert(id);
-            let file = self.job.request.file;
-            self.tasks.spawn(async move {
-                let start = session.within(START_PATIENCE, fetch::start(&session, file, START_LEAVES)).await;
-                Happened::Started(id, start.unwrap_or(Err(FetchEnd::Silent)))
-            });
+        let ready: Vec<_> = linked.filter(|(id, _)| !self.starting.contains_key(id)).collect();
+        let hopeful = self.starting.values().filter(|asked| now < **asked + START_PATIENCE).count();
+        for (id, session) in ready.into_iter().take(STARTS_AT_ONCE.saturating_sub(hopeful)) {
+            self.starting.insert(id, now);
+            let start = fetch::start(session, self.job.request.file, START_LEAVES, START_PATIENCE);
+            self.tasks.spawn(async move { Happened::Started(id, start.await) });
         }
     }
 
@@ -453,7 +464,6 @@ impl<'a> Attempt<'a> {
     fn on_rested(&mut self, id: SourceId, now: Instant) {
         let Some(Known { state: SourceState::Linked(link, standing), .. }) = self.sources.get_mut(id) else { return };
         *standing = *link.standing().borrow();
-        self.start();
         self.offer_granted(now);
     }
 

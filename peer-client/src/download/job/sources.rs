@@ -40,6 +40,8 @@ pub(super) struct Known {
     pub(super) bytes: u64,
     pub(super) rate: u64,
     failures: u32,
+    /// What went wrong last.
+    trouble: Option<String>,
 }
 
 pub(super) enum SourceState {
@@ -58,7 +60,13 @@ pub(super) enum Out {
     Offline,
     Unreachable(String),
     Refused(Reason),
+    /// It has sent some of the file, and shares it no longer.
+    Withdrawn,
+    /// By us.
+    Banned,
     BadData,
+    /// It broke the protocol.
+    Misbehaved,
     Silent,
 }
 
@@ -73,12 +81,14 @@ impl Sources {
         Self { length, known: BTreeMap::new(), ids: HashMap::new() }
     }
 
-    pub(super) fn found(&mut self, source: FoundSource, now: Instant) {
-        if let Some(known) = self.ids.get(&source.peer).and_then(|id| self.known.get_mut(id)) {
-            return known.found_again(now);
+    /// Adds a source, if it is a new one and there is room.
+    pub(super) fn found(&mut self, source: FoundSource, now: Instant) -> Option<SourceId> {
+        if let Some(id) = self.ids.get(&source.peer) {
+            self.known.get_mut(id)?.found_again(now);
+            return Some(*id);
         }
         if self.known.len() >= MAX_KNOWN {
-            return;
+            return None;
         }
         let id = SourceId(self.known.len() as u32);
         self.ids.insert(source.peer, id);
@@ -91,8 +101,10 @@ impl Sources {
             bytes: 0,
             rate: 0,
             failures: 0,
+            trouble: None,
         };
         self.known.insert(id, known);
+        Some(id)
     }
 
     pub(super) fn get(&self, id: SourceId) -> Option<&Known> {
@@ -169,13 +181,15 @@ impl Sources {
             known.state = if known.failures > MAX_RETRIES {
                 SourceState::Out(Out::Unreachable(why))
             } else {
+                known.trouble = Some(why);
                 SourceState::Idle(now + FIRST_RETRY * 2u32.pow(known.failures - 1))
             };
         }
     }
 
+    /// The first reason stays: what else comes of a source that is out only follows from it.
     pub(super) fn put_out(&mut self, id: SourceId, out: Out) {
-        if let Some(known) = self.known.get_mut(&id) {
+        if let Some(known) = self.known.get_mut(&id).filter(|known| !matches!(known.state, SourceState::Out(_))) {
             known.rate = 0;
             known.state = SourceState::Out(out);
         }
@@ -215,19 +229,23 @@ impl Sources {
         shortest
     }
 
-    /// Why it did not work, in words: what each source said.
+    /// Why it did not work, in words: what each source said. Those who turned out not to have it do not count.
     pub(super) fn why_none_is_left(&self) -> (Why, String) {
-        if self.known.values().all(|known| matches!(known.state, SourceState::Out(Out::Offline))) {
+        let outs = self.known.values().filter_map(|known| match &known.state {
+            SourceState::Out(out) => Some((known, out)),
+            _ => None,
+        });
+        let holders: Vec<_> =
+            outs.filter(|(_, out)| !matches!(out, Out::Offline | Out::Refused(Reason::NotShared))).collect();
+        if holders.is_empty() {
             return (Why::NoSources, "nobody online has it now; starts by itself when somebody does".to_owned());
         }
         let said: Vec<String> =
-            self.known.values().map(|known| format!("{}: {}", known.label(), known.note())).collect();
-        let all = |test: fn(&Out) -> bool| {
-            self.known.values().all(|known| matches!(&known.state, SourceState::Out(out) if test(out)))
-        };
+            holders.iter().map(|(known, _)| format!("{}: {}", known.label(), known.note())).collect();
+        let all = |test: fn(&Out) -> bool| holders.iter().all(|(_, out)| test(out));
         let why = if all(|out| matches!(out, Out::BadData)) {
             Why::Integrity
-        } else if all(|out| matches!(out, Out::Refused(Reason::Changed))) {
+        } else if all(|out| matches!(out, Out::Refused(Reason::Changed) | Out::Withdrawn)) {
             Why::FileChanged
         } else if all(|out| matches!(out, Out::Refused(Reason::Refused))) {
             Why::Refused
@@ -281,9 +299,12 @@ impl Known {
 
     fn note(&self) -> String {
         match &self.state {
-            SourceState::Idle(_) if self.failures == 0 => "not asked yet".to_owned(),
-            SourceState::Idle(_) => "lost; tried again soon".to_owned(),
+            SourceState::Idle(_) => match &self.trouble {
+                None => "not asked yet".to_owned(),
+                Some(why) => format!("{why}; tried again soon"),
+            },
             SourceState::Connecting => "connecting".to_owned(),
+            SourceState::Linked(_, Standing::Granted) if self.bytes == 0 => "asked; nothing came yet".to_owned(),
             SourceState::Linked(_, Standing::Granted) => "sending".to_owned(),
             SourceState::Linked(_, Standing::Waiting { ahead: 0, .. }) => "in its queue".to_owned(),
             SourceState::Linked(_, Standing::Waiting { ahead, .. }) => format!("in its queue, {ahead} ahead"),
@@ -292,8 +313,76 @@ impl Known {
             SourceState::Out(Out::Offline) => "offline".to_owned(),
             SourceState::Out(Out::Unreachable(why)) => format!("not reachable ({why})"),
             SourceState::Out(Out::Refused(reason)) => reason.to_string(),
+            SourceState::Out(Out::Withdrawn) => "shares the file no longer".to_owned(),
+            SourceState::Out(Out::Banned) => "banned here".to_owned(),
             SourceState::Out(Out::BadData) => "sent wrong bytes; not used again for this file".to_owned(),
+            SourceState::Out(Out::Misbehaved) => "broke the protocol; not used again for this file".to_owned(),
             SourceState::Out(Out::Silent) => "silent for too long".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use choir_shared::identity::SecretKey;
+
+    use super::*;
+
+    fn source(seed: u8) -> FoundSource {
+        FoundSource { peer: SecretKey::from_seed(&[seed; 32]).peer_id(), name: None, complete: true }
+    }
+
+    /// Sources that were put out for these reasons.
+    fn sources(outs: &[Out]) -> Sources {
+        let mut sources = Sources::new(FileLength::new(1).unwrap());
+        for (seed, out) in (1..).zip(outs) {
+            let id = sources.found(source(seed), Instant::now()).unwrap();
+            sources.put_out(id, out.clone());
+        }
+        sources
+    }
+
+    #[test]
+    fn why_none_is_left_is_what_those_said_who_had_it() {
+        let changed = || Out::Refused(Reason::Changed);
+        let not_shared = || Out::Refused(Reason::NotShared);
+        let table = [
+            (vec![], Why::NoSources),
+            (vec![Out::Offline, not_shared()], Why::NoSources),
+            (vec![Out::BadData, Out::BadData], Why::Integrity),
+            (vec![Out::Offline, Out::BadData, not_shared()], Why::Integrity),
+            (vec![changed(), Out::Withdrawn, Out::Offline, not_shared()], Why::FileChanged),
+            (vec![Out::Refused(Reason::Refused)], Why::Refused),
+            (vec![changed(), Out::BadData], Why::PeersUnreachable),
+            (vec![Out::Banned], Why::PeersUnreachable),
+            (vec![Out::Misbehaved], Why::PeersUnreachable),
+        ];
+        for (outs, why) in table {
+            assert_eq!(sources(&outs).why_none_is_left().0, why, "{outs:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_reason_to_put_a_source_out_stays() {
+        let mut sources = sources(&[Out::BadData]);
+        sources.put_out(SourceId(0), Out::Refused(Reason::NotShared));
+        sources.failed(SourceId(0), "connection lost".to_owned(), Instant::now());
+        sources.found(source(1), Instant::now());
+        assert_eq!(sources.why_none_is_left().0, Why::Integrity);
+    }
+
+    #[test]
+    fn a_source_that_fails_is_tried_again_a_few_times_and_says_why() {
+        let mut sources = Sources::new(FileLength::new(1).unwrap());
+        let mut now = Instant::now();
+        let id = sources.found(source(1), now).unwrap();
+        for _ in 0..=MAX_RETRIES {
+            assert_eq!(sources.take_due(now).len(), 1);
+            sources.failed(id, "no answer".to_owned(), now);
+            assert_eq!(sources.take_due(now), [], "not at once");
+            now = sources.next_due().unwrap_or(now);
+        }
+        assert!(!sources.any_left());
+        assert!(sources.why_none_is_left().1.ends_with("not reachable (no answer)"));
     }
 }

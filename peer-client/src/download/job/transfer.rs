@@ -13,6 +13,7 @@ use crate::download::fetch::{Fetch, Target};
 use crate::download::parts::{Offer, Parts};
 use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
 use crate::session::Session;
+use crate::session::asking::Arrivals;
 
 /// Exists once the tree layer is here.
 pub(super) struct Transfer {
@@ -24,9 +25,13 @@ pub(super) struct Transfer {
 }
 
 struct UnderWay {
+    source: SourceId,
     task: AbortHandle,
     /// See [`Fetch::end`].
     end: Arc<AtomicU32>,
+    arrivals: Arrivals,
+    /// Of the arrivals, what the scheduler knows.
+    counted: u64,
 }
 
 impl Transfer {
@@ -44,6 +49,7 @@ impl Transfer {
         session: impl Fn(SourceId) -> Option<Session>,
         tasks: &mut JoinSet<Happened>,
     ) -> Vec<SourceId> {
+        self.count_arrivals(now);
         let mut given_up = Vec::new();
         for action in self.scheduler.poll(now) {
             match action {
@@ -56,11 +62,7 @@ impl Transfer {
                         fetch.end.store(end, Ordering::Relaxed);
                     }
                 }
-                Action::Stop { id } => {
-                    if let Some(fetch) = self.fetches.remove(&id) {
-                        fetch.task.abort();
-                    }
-                }
+                Action::Stop { id } => self.stop(id),
                 Action::GiveUp { source } => given_up.push(source),
             }
         }
@@ -75,14 +77,30 @@ impl Transfer {
         range: LeafRange,
         tasks: &mut JoinSet<Happened>,
     ) {
-        let end = Arc::new(AtomicU32::new(range.end()));
-        let fetch = Fetch { id, source, session, range, end: Arc::clone(&end) };
+        let (end, arrivals) = (Arc::new(AtomicU32::new(range.end())), Arrivals::default());
+        let fetch = Fetch { id, source, session, range, end: Arc::clone(&end), arrivals: arrivals.clone() };
         let target = self.target.clone();
         let task = tasks.spawn(async move {
             fetch.run(target).await;
             Happened::Fetched
         });
-        self.fetches.insert(id, UnderWay { task, end });
+        self.fetches.insert(id, UnderWay { source, task, end, arrivals, counted: 0 });
+    }
+
+    fn stop(&mut self, id: RequestId) {
+        if let Some(fetch) = self.fetches.remove(&id) {
+            fetch.task.abort();
+        }
+    }
+
+    fn count_arrivals(&mut self, now: Instant) {
+        for fetch in self.fetches.values_mut() {
+            let arrived = fetch.arrivals.bytes();
+            if arrived > fetch.counted {
+                self.scheduler.arrived(fetch.source, arrived - fetch.counted, now);
+                fetch.counted = arrived;
+            }
+        }
     }
 
     /// What is here may still be fetched by others while this download waits.
@@ -122,7 +140,9 @@ impl Transfer {
     }
 
     pub(super) fn remove_source(&mut self, id: SourceId) {
-        self.scheduler.remove_source(id);
+        for request in self.scheduler.remove_source(id) {
+            self.stop(request);
+        }
     }
 
     pub(super) fn rate(&self, id: SourceId) -> u64 {

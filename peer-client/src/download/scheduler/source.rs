@@ -26,7 +26,7 @@ const LONGEST_IN_FLIGHT: Duration = Duration::from_millis(250);
 pub(super) struct Source {
     pub(super) has: LeafSet,
     pub(super) round_trip: Duration,
-    /// When it last delivered, or was first asked after having nothing to do.
+    /// When something last came of it, or it was first asked after having nothing to do.
     pub(super) heard: Instant,
     /// It was silent for so long that its requests were taken back; one delivery lifts that.
     pub(super) is_stalled: bool,
@@ -36,7 +36,13 @@ pub(super) struct Source {
     measured: bool,
     window_start: Instant,
     window_bytes: u64,
+    /// Bytes that came since they were last a sign of life.
+    unchecked: u64,
 }
+
+/// A kibibyte for each second of [`STALLED`](super::STALLED): who takes less than that loses its upload slot, so who
+/// sends less is no better.
+const SIGN_OF_LIFE: u64 = 1024 * super::STALLED.as_secs();
 
 /// Deliveries are summed for this long before they count: single batches come in bursts.
 const WINDOW: Duration = Duration::from_millis(50);
@@ -53,6 +59,7 @@ impl Source {
             measured: false,
             window_start: now,
             window_bytes: 0,
+            unchecked: 0,
         }
     }
 
@@ -71,6 +78,15 @@ impl Source {
         if now.saturating_duration_since(self.heard) > WINDOW && self.window_bytes == 0 {
             self.heard = now;
             self.window_start = now;
+        }
+    }
+
+    /// Bytes came that are not checked yet: a sign of life, unless they only trickle.
+    pub(super) fn arrived(&mut self, bytes: u64, now: Instant) {
+        self.unchecked += bytes;
+        if self.unchecked >= SIGN_OF_LIFE {
+            self.unchecked = 0;
+            self.heard = now;
         }
     }
 

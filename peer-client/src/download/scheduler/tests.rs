@@ -13,6 +13,8 @@ struct Behaviour {
     round_trip: Duration,
     /// Says nothing after so many bytes.
     stalls_after: Option<u64>,
+    /// Goes on with bytes that never become a leaf after so many bytes.
+    trickles_after: Option<u64>,
     /// The connection is lost after so many bytes.
     dies_after: Option<u64>,
     /// Sends a wrong leaf after so many bytes.
@@ -26,6 +28,7 @@ fn honest(bytes_per_second: f64, round_trip_ms: u64) -> Behaviour {
         bytes_per_second,
         round_trip: Duration::from_millis(round_trip_ms),
         stalls_after: None,
+        trickles_after: None,
         dies_after: None,
         lies_after: None,
         lacks_every: None,
@@ -39,6 +42,21 @@ struct Line {
     streams: Vec<(RequestId, u32, u32, Instant)>,
     /// When the line has sent what it is sending.
     free_at: Instant,
+    /// Pieces of the next leaf that have arrived.
+    pieces: u64,
+}
+
+/// A leaf arrives in so many pieces.
+const PIECES: u64 = 4;
+const PIECE_BYTES: u64 = LEAF_BYTES as u64 / PIECES;
+
+/// Bytes per second; enough to look alive.
+const TRICKLE: f64 = 2_000.0;
+
+impl Line {
+    fn trickles(&self) -> bool {
+        self.behaviour.trickles_after.is_some_and(|limit| self.sent >= limit)
+    }
 }
 
 /// A download on an invented clock.
@@ -71,7 +89,7 @@ impl Simulation {
                 });
             }
             scheduler.add_source(id, has, behaviour.round_trip, start);
-            let line = Line { behaviour: behaviour.clone(), sent: 0, streams: vec![], free_at: start };
+            let line = Line { behaviour: behaviour.clone(), sent: 0, streams: vec![], free_at: start, pieces: 0 };
             lines.insert(id, line);
         }
         Self { scheduler, lines, start, now: start, written: BTreeMap::new(), banned: vec![] }
@@ -118,7 +136,13 @@ impl Simulation {
                 }
             }
             Action::Stop { id } => {
-                self.lines.values_mut().for_each(|line| line.streams.retain(|stream| stream.0 != id));
+                for line in self.lines.values_mut() {
+                    let first = line.streams.first().copied();
+                    line.streams.retain(|stream| stream.0 != id);
+                    if line.streams.first().copied() != first {
+                        line.pieces = 0;
+                    }
+                }
             }
             Action::GiveUp { source } => {
                 self.lines.remove(&source);
@@ -126,15 +150,16 @@ impl Simulation {
         }
     }
 
-    /// When the next leaf arrives, and from whom.
+    /// When the next piece of a leaf arrives, and from whom.
     fn next_delivery(&self) -> Option<(Instant, SourceId)> {
         let lines =
             self.lines.iter().filter(|(_, line)| line.behaviour.stalls_after.is_none_or(|limit| line.sent < limit));
         lines
             .filter_map(|(id, line)| {
                 let (_, _, _, ready) = line.streams.first()?;
-                let leaf = Duration::from_secs_f64(f64::from(LEAF_BYTES) / line.behaviour.bytes_per_second);
-                Some((line.free_at.max(*ready) + leaf, *id))
+                let rate = if line.trickles() { TRICKLE } else { line.behaviour.bytes_per_second };
+                let piece = Duration::from_secs_f64(PIECE_BYTES as f64 / rate);
+                Some((line.free_at.max(*ready) + piece, *id))
             })
             .min()
     }
@@ -142,7 +167,15 @@ impl Simulation {
     fn deliver(&mut self, source: SourceId) {
         let line = self.lines.get_mut(&source).unwrap();
         line.free_at = self.now;
-        line.sent += u64::from(LEAF_BYTES);
+        self.scheduler.arrived(source, PIECE_BYTES, self.now);
+        if line.trickles() {
+            return;
+        }
+        line.sent += PIECE_BYTES;
+        line.pieces = (line.pieces + 1) % PIECES;
+        if line.pieces > 0 {
+            return;
+        }
         let (id, number, end, _) = line.streams[0];
         if line.behaviour.dies_after.is_some_and(|limit| line.sent >= limit) {
             self.lines.remove(&source);
@@ -203,6 +236,23 @@ fn a_silent_source_costs_little() {
     sources[1].stalls_after = Some(1_000_000);
     let taken = seconds(&sources);
     assert!(taken < 1.25 * ideal + 0.3, "{taken} s, ideal {ideal} s");
+}
+
+#[test]
+fn a_slow_source_is_not_a_silent_one() {
+    let (bytes, rate) = (8 * u64::from(LEAF_BYTES), 1_500.0);
+    let taken = Simulation::new(bytes, 1, &[honest(rate, 30)]).run().expect("the download completes").seconds;
+    assert!(taken < 1.05 * bytes as f64 / rate, "{taken} s");
+}
+
+#[test]
+fn two_sources_that_trickle_do_not_hold_up_the_last_leaves() {
+    let mut sources = vec![honest(3.0 * MEGABYTE, 30); 3];
+    for source in &mut sources[1..] {
+        source.trickles_after = Some(1_000_000);
+    }
+    let taken = seconds(&sources);
+    assert!(taken < SONG as f64 / (3.0 * MEGABYTE) + 2.0 * DEAD.as_secs_f64(), "{taken} s");
 }
 
 #[test]
@@ -278,11 +328,13 @@ fn in_a_swarm_what_somebody_has_is_still_asked_of_who_has_all_when_nothing_else_
 
 fn behaviours() -> impl Strategy<Value = Vec<Behaviour>> {
     let maybe = || prop::option::weighted(0.3, 0..4_000_000u64);
-    let one = (10_000.0..20_000_000.0f64, 1..300u64, maybe(), maybe(), maybe(), prop::option::weighted(0.2, 2..9u32));
-    let faulty =
-        one.prop_map(|(bytes_per_second, round_trip_ms, stalls_after, dies_after, lies_after, lacks_every)| {
-            Behaviour { stalls_after, dies_after, lies_after, lacks_every, ..honest(bytes_per_second, round_trip_ms) }
-        });
+    let line = (10_000.0..20_000_000.0f64, 1..300u64);
+    let faults = (maybe(), maybe(), maybe(), maybe(), prop::option::weighted(0.2, 2..9u32));
+    let faulty = (line, faults).prop_map(|((bytes_per_second, round_trip_ms), faults)| {
+        let (stalls_after, trickles_after, dies_after, lies_after, lacks_every) = faults;
+        let honest = honest(bytes_per_second, round_trip_ms);
+        Behaviour { stalls_after, trickles_after, dies_after, lies_after, lacks_every, ..honest }
+    });
     prop::collection::vec(faulty, 0..6)
 }
 

@@ -1,12 +1,14 @@
 //! What a request for bytes gets.
 
 use std::fs::File;
+use std::time::Duration;
 
 use choir_shared::merkle::{TreeLayer, verify_leaves};
 use choir_shared::wire::{CloseCode, Get, HEADER_BYTES, Header, No, Reason, StreamCode};
 
 use super::sharer::{MIB, Sharer, content};
 use super::visitor::{leaves, read_all, whole};
+use crate::download::fetch;
 use crate::session::SessionError;
 use crate::session::asking::Answer;
 
@@ -49,6 +51,20 @@ async fn ranges_of_large_files_carry_their_leaf_hashes_and_must_be_aligned() {
 }
 
 #[tokio::test]
+async fn a_download_of_any_size_begins_without_a_slot() {
+    const MOST: usize = 512 * MIB;
+    let sharer = Sharer::with_zeros(1, &[1, 65_537, MOST, MOST + 1]);
+    let visitor = sharer.visitor(2).await;
+    let begun = [Some(1), Some(4), Some(4), None];
+    for (file, leaves) in sharer.ids.iter().zip(begun) {
+        let start = fetch::start(visitor.session.clone(), *file, 4, Duration::from_secs(60)).await.unwrap();
+        assert_eq!((start.layer.id(), start.first.as_ref().map(|(range, _)| range.count())), (*file, leaves));
+        let expected = start.first.as_ref().map(|(range, _)| file.length().range_len(*range));
+        assert_eq!(start.first.map(|(_, data)| data.len() as u64), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_changed_file_is_not_served_and_hashed_again() {
     let mut sharer = Sharer::with(1, &[MIB]);
     let file = sharer.ids[0];
@@ -81,9 +97,9 @@ async fn complaints_count_only_from_who_was_sent_the_file() {
     let visitor = sharer.visitor(2).await;
     let [never_sent, sent] = sharer.ids[..] else { panic!("two files are shared") };
     read_all(visitor.have(sent, leaves(sent, 0, 1)).await).await.unwrap();
-    visitor.session.complain(never_sent, 0).await;
-    visitor.session.complain(sent, 1_000_000).await;
-    visitor.session.complain(sent, 0).await;
+    visitor.session.complain(never_sent, 0);
+    visitor.session.complain(sent, 1_000_000);
+    visitor.session.complain(sent, 0);
     assert_eq!(sharer.rechecks.recv().await, Some(sent));
     assert!(sharer.rechecks.try_recv().is_err());
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use choir_shared::dial::Surroundings;
-use choir_shared::merkle::{HashedFile, TreeHasher};
+use choir_shared::leaf::{FileLength, LEAF_BYTES};
+use choir_shared::merkle::{HashedFile, TreeHasher, root};
 use choir_shared::ticket::Ticket;
 use choir_shared::{Digest, FileId};
 use futures_util::FutureExt as _;
@@ -99,14 +100,42 @@ impl Sharer {
     /// `contents` says how much of each file is to be had.
     pub(super) fn with_contents(slots: usize, sizes: &[usize], contents: impl Fn(&HashedFile) -> Contents) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (mut files, mut ids, mut paths) = (HashMap::new(), Vec::new(), Vec::new());
-        for size in sizes {
+        let hashed = sizes.iter().map(|size| {
             let path = folder.path().join(size.to_string());
             let mut hasher = TreeHasher::new();
             let bytes = content(*size);
             hasher.update(&bytes);
             std::fs::write(&path, bytes).unwrap();
-            let hashed = hasher.finish().unwrap();
+            (path, hasher.finish().unwrap())
+        });
+        let hashed = hashed.collect();
+        Self::sharing(slots, folder, hashed, contents)
+    }
+
+    /// Files of zeros, which take no room.
+    pub(super) fn with_zeros(slots: usize, sizes: &[usize]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hashed = sizes.iter().map(|&size| {
+            let path = folder.path().join(size.to_string());
+            File::create(&path).unwrap().set_len(size as u64).unwrap();
+            let (whole, rest) = (size / LEAF_BYTES as usize, size % LEAF_BYTES as usize);
+            let mut leaves = vec![Digest::of(&[0; LEAF_BYTES as usize]); whole];
+            leaves.extend((rest > 0).then(|| Digest::of(&vec![0; rest])));
+            let id = FileId::new(root(&leaves), FileLength::new(size as u64).unwrap());
+            (path, HashedFile { id, leaves })
+        });
+        let hashed = hashed.collect();
+        Self::sharing(slots, folder, hashed, |_| Contents::Whole)
+    }
+
+    fn sharing(
+        slots: usize,
+        folder: TempDir,
+        hashed: Vec<(PathBuf, HashedFile)>,
+        contents: impl Fn(&HashedFile) -> Contents,
+    ) -> Self {
+        let (mut files, mut ids, mut paths) = (HashMap::new(), Vec::new(), Vec::new());
+        for (path, hashed) in hashed {
             let contents = contents(&hashed);
             let HashedFile { id, leaves } = hashed;
             let stamp = stamp(&path.metadata().unwrap());
@@ -138,10 +167,14 @@ impl Sharer {
     }
 
     pub(super) async fn visitor_with(&self, seed: u8, tickets: Vec<Ticket>) -> Visitor {
+        Self::visit(&self.reach, seed, tickets).await
+    }
+
+    pub(super) async fn visit(sharer: &Reach, seed: u8, tickets: Vec<Ticket>) -> Visitor {
         let (reach, sessions) = peer(seed, tickets);
         let route = Route {
-            peer: self.reach.endpoint().secret().peer_id(),
-            candidates: vec![self.reach.endpoint().local_address().unwrap()],
+            peer: sharer.endpoint().secret().peer_id(),
+            candidates: vec![sharer.endpoint().local_address().unwrap()],
             observed: None,
             surroundings: Surroundings { index: LOOPBACK, observed: None, attached: Vec::new() },
         };
