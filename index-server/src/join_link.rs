@@ -2,10 +2,12 @@
 //!
 //! The operator's public URL comes first. A listener's own address is next. A listener on all addresses has none: then
 //! it is the address that this machine would use towards the internet, which in a home is its address in the home
-//! network, and good for everybody there.
+//! network, and good for everybody there; and in a network without a way out, this machine's address there.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
+use choir_shared::address::Scope;
 use choir_shared::identity::IndexKey;
 use choir_shared::link::JoinLink;
 
@@ -21,7 +23,7 @@ impl JoinHost {
         match public_url {
             Some(url) => authority(url).map(Self).ok_or_else(|| PublicUrlError(url.to_owned())),
             None if listener.ip().is_unspecified() => {
-                let ip = outward_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let ip = outward_address().or_else(attached_address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 Ok(Self(SocketAddr::new(ip, listener.port()).to_string()))
             }
             None => Ok(Self(SocketAddr::new(listener.ip().to_canonical(), listener.port()).to_string())),
@@ -56,6 +58,20 @@ fn outward_address() -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
+fn attached_address() -> Option<IpAddr> {
+    best(if_addrs::get_if_addrs().ok()?.into_iter().map(|interface| interface.ip()))
+}
+
+/// The address that most others can dial: a public one before a private one, IPv4 before IPv6.
+fn best(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
+    let rank = |ip: &IpAddr| match Scope::of(*ip) {
+        Scope::Public => Some(2),
+        Scope::Private => Some(1),
+        _ => None,
+    };
+    addresses.filter(|ip| rank(ip).is_some()).min_by_key(|ip| (Reverse(rank(ip)), *ip))
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the public URL {0} is none: it is http:// or https://, a host, and a port if it is another than usual")]
 pub struct PublicUrlError(String);
@@ -86,6 +102,14 @@ mod tests {
         }
         assert_eq!(host(None, "[::1]:8888").as_deref(), Some("[::1]:8888"));
         assert_eq!(host(None, "[::ffff:10.0.0.1]:8888").as_deref(), Some("10.0.0.1:8888"));
+    }
+
+    #[test]
+    fn without_a_way_out_it_is_an_address_that_the_neighbours_can_dial() {
+        let best = |texts: &[&str]| best(texts.iter().map(|text| text.parse().unwrap())).map(|ip| ip.to_string());
+        assert_eq!(best(&["127.0.0.1", "fe80::1", "fd00::1", "10.77.0.1"]).as_deref(), Some("10.77.0.1"));
+        assert_eq!(best(&["10.77.0.1", "2a00::1"]).as_deref(), Some("2a00::1"));
+        assert_eq!(best(&["127.0.0.1", "::1", "169.254.0.1"]), None);
     }
 
     #[test]
