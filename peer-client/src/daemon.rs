@@ -14,6 +14,7 @@
 mod bans;
 mod errors;
 mod finder;
+mod greetings;
 mod indexes;
 mod limits;
 mod seen;
@@ -29,7 +30,6 @@ use std::time::Duration;
 
 use choir_shared::control::MAX_FETCHING;
 use choir_shared::wire::message::SERVES_PARTS;
-use choir_shared::wire::{Hello, MINOR};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use self::bans::Bans;
 use self::finder::IndexFinder;
+use self::greetings::Greetings;
 use self::indexes::Indexes;
 use self::limits::Limits;
 use self::seen::Seen;
@@ -177,10 +178,15 @@ impl Daemon {
 
         let bans = Arc::new(Bans::load(database.pool().clone()).await.map_err(failed)?);
         let (sessions, new_sessions) = mpsc::channel(NEW_SESSIONS);
-        let reach = {
-            let (client, bans) = (client.clone(), Arc::clone(&bans));
+        let greetings = {
+            let client = client.clone();
             let features = if settings.share_partial.value.is_on() { SERVES_PARTS } else { 0 };
-            Reach::new(endpoint.clone(), move || hello(&client, features), move |peer| bans.contains(peer), sessions)
+            Arc::new(Greetings::new(features, move |index| client.ticket(index)))
+        };
+        let reach = {
+            let (greetings, bans) = (Arc::clone(&greetings), Arc::clone(&bans));
+            let hello = move |peer| greetings.hello_to(peer);
+            Reach::new(endpoint.clone(), hello, move |peer| bans.contains(peer), sessions)
         };
         tasks.spawn(reach.clone().accept_until(stop_tasks.clone()));
 
@@ -192,7 +198,13 @@ impl Daemon {
             limit: upload_limit.bytes_per_second(),
             rules: Rules::default(),
         };
-        let finder = Arc::new(IndexFinder::new(client.clone(), indexes.clone(), reach.clone(), Arc::clone(&bans)));
+        let finder = Arc::new(IndexFinder::new(
+            client.clone(),
+            indexes.clone(),
+            reach.clone(),
+            Arc::clone(&greetings),
+            Arc::clone(&bans),
+        ));
         let parts = Parts::default();
         let shelf = Arc::new(PeerShelf { library: library.clone(), parts: parts.clone(), finder: Arc::clone(&finder) });
         let uploads = Uploads::new(shelf, upload_options, stop_tasks.clone(), &tasks);
@@ -220,7 +232,7 @@ impl Daemon {
         let downloads = Downloads::open(database.pool().clone(), workshop, tasks.clone(), stop_tasks.clone())
             .await
             .map_err(failed)?;
-        tasks.spawn(hear_indexes(told, downloads.clone(), client.clone(), stop_tasks.clone()));
+        tasks.spawn(hear_indexes(told, greetings, downloads.clone(), client.clone(), stop_tasks.clone()));
 
         let asked_to_stop = CancellationToken::new();
         let listener = listen_for_api(&settings, ports).await?;
@@ -335,15 +347,6 @@ async fn listen_for_api(settings: &Settings, ports: Ports) -> Answer<TcpListener
     listener.map_err(|error| failed(format!("the local API cannot listen on {address}: {error}")))
 }
 
-fn hello(client: &IndexClient, features: u32) -> Hello {
-    Hello {
-        minor: MINOR,
-        features,
-        agent: concat!("choir ", env!("CARGO_PKG_VERSION")).to_owned(),
-        tickets: client.tickets().into_iter().take(choir_shared::wire::message::MAX_TICKETS).collect(),
-    }
-}
-
 /// Serves every session, whoever began it.
 async fn serve_sessions(
     uploads: Uploads,
@@ -406,6 +409,7 @@ async fn keep_rules(
 /// Passes on what indexes tell, and tells them what is waited for.
 async fn hear_indexes(
     mut events: mpsc::Receiver<IndexEvent>,
+    greetings: Arc<Greetings>,
     downloads: Downloads,
     client: IndexClient,
     cancel: CancellationToken,
@@ -416,8 +420,8 @@ async fn hear_indexes(
             () = cancel.cancelled() => return,
             event = events.recv() => match event {
                 Some(IndexEvent { what: Told::Available { files }, .. }) => downloads.available(&files),
-                // Whoever was introduced dials us; there is nothing to do until both sides must.
-                Some(IndexEvent { what: Told::Introduced { .. }, .. }) => {}
+                // Whoever was introduced dials us; there is no more to do until both sides must.
+                Some(IndexEvent { index, what: Told::Introduced { peer, .. } }) => greetings.told_of(peer, index),
                 None => return,
             },
             changed = waiting.changed() => match changed {

@@ -211,9 +211,9 @@ impl IndexClient {
         self.members().into_iter().map(|member| member.http).collect()
     }
 
-    /// The words of all indexes that this peer is a member, for other peers.
-    pub fn tickets(&self) -> Vec<Ticket> {
-        self.indexes().iter().filter_map(|index| index.ticket()).collect()
+    /// The word of an index that this peer is a member, for other peers; `None` while it is not logged in there.
+    pub fn ticket(&self, index: &IndexKey) -> Option<Ticket> {
+        self.index(index)?.ticket()
     }
 
     /// Searches all indexes, or those in `only`, and merges what they find.

@@ -36,14 +36,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// Says hello without waiting for it to arrive.
-    pub fn begin(connection: quinn::Connection, peer: PeerId, hello: Hello) -> Self {
+    /// Says hello without waiting for it to arrive, and again whenever it changes.
+    pub fn begin(connection: quinn::Connection, peer: PeerId, mut hello: watch::Receiver<Hello>) -> Self {
         let session = Self { connection, peer, hello: Arc::new(watch::Sender::new(None)) };
         let speaker = session.clone();
         // Needs no owner: it ends with the connection at the latest, and connections end with the endpoint.
         tokio::spawn(async move {
-            // Fails only with the connection.
-            let _ = speaker.notify(&hello).await;
+            loop {
+                let now = hello.borrow_and_update().clone();
+                // Fails only with the connection.
+                if speaker.notify(&now).await.is_err() {
+                    return;
+                }
+                tokio::select! {
+                    _ = speaker.connection.closed() => return,
+                    changed = hello.changed() => if changed.is_err() { return },
+                }
+            }
         });
         session
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use choir_shared::identity::IndexKey;
+use choir_shared::link::{JoinLink, Link};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -41,6 +43,17 @@ impl TestIndex {
         let (process, url, _) = run(self.folder.path(), &address, &self.extra);
         assert_eq!(url, self.url);
         self.process = process;
+    }
+
+    /// Its key, as the join link tells it.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn key(&self) -> IndexKey {
+        match self.join_link.parse() {
+            Ok(Link::Join(JoinLink { key: Some(key), .. })) => key,
+            other => panic!("no key in {}: {other:?}", self.join_link),
+        }
     }
 
     pub fn data_dir(&self) -> &Path {

@@ -1,5 +1,6 @@
 //! Peers that break the rules, made from the real parts: their handshakes, logins and listings are in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,14 +15,14 @@ use choir_peer::index_client::{
 use choir_peer::session::Session;
 use choir_peer::session::answering::{QueueReply, Reply, Request};
 use choir_peer::session::notices::Notice;
-use choir_shared::identity::SecretKey;
+use choir_shared::identity::{IndexKey, SecretKey};
 use choir_shared::index_api::{Addition, Folder};
 use choir_shared::leaf::LEAF_BYTES;
 use choir_shared::library::{DEFAULT_COLLECTION, LibraryDigest};
 use choir_shared::link::{JoinLink, Link};
 use choir_shared::merkle::{HashedFile, TreeHasher};
 use choir_shared::ticket::Ticket;
-use choir_shared::wire::{Get, Granted, Have, Hello, LeavesHeld, Reason, encode};
+use choir_shared::wire::{Get, Granted, HEADER_BYTES, Have, Hello, LeavesHeld, Reason, decode, encode};
 use choir_shared::{Claim, FileId, PeerId};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -58,7 +59,7 @@ pub struct HostilePeer {
 }
 
 /// What others wanted of a hostile sharer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests for bytes.
     pub requests: u32,
@@ -66,6 +67,9 @@ pub struct Tally {
     pub bytes: u64,
     /// Complaints that a leaf was wrong.
     pub complaints: u32,
+    /// Hellos, and the indexes of which they showed tickets.
+    pub hellos: u32,
+    pub shown: BTreeSet<IndexKey>,
 }
 
 impl HostilePeer {
@@ -88,7 +92,7 @@ impl HostilePeer {
     }
 
     pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -108,7 +112,7 @@ async fn come_online(
     let secret = random_key();
     let options = EndpointOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     let endpoint = Endpoint::bind(secret.clone(), options)?;
-    let hello = || Hello { minor: 0, features: 0, agent: "mischief".to_owned(), tickets: vec![] };
+    let hello = |_| watch::channel(Hello { minor: 0, features: 0, agent: "mischief".to_owned(), tickets: vec![] }).1;
     // One session for each downloader of a test.
     let (sessions, mut incoming) = mpsc::channel(16);
     let reach = Reach::new(endpoint.clone(), hello, |_| false, sessions);
@@ -158,12 +162,17 @@ struct Shelf {
 }
 
 async fn serve(session: Session, shelf: Shelf) {
-    let (mut notices, hearing) = (session.notices(crate::PATIENCE), shelf.clone());
+    let (mut notices, hello, hearing) = (session.notices(crate::PATIENCE), session.hello(), shelf.clone());
     tokio::spawn(async move {
         while let Ok(notice) = notices.next().await {
-            if matches!(notice, Notice::BadLeaf(_)) {
-                hearing.count(|tally| tally.complaints += 1);
-            }
+            let tickets = hello.borrow().iter().flat_map(|hello| hello.tickets.clone()).collect::<Vec<_>>();
+            hearing.count(|tally| match notice {
+                Notice::BadLeaf(_) => tally.complaints += 1,
+                Notice::Hello => {
+                    tally.hellos += 1;
+                    tally.shown.extend(tickets.iter().map(|ticket| ticket.index));
+                }
+            });
         }
     });
     while let Ok(stream) = session.next_stream().await {
@@ -313,6 +322,20 @@ impl Intruder {
                 .await
                 .map_or_else(|_| Vec::new(), Result::unwrap_or_default)
         })
+    }
+
+    /// What the peer says of itself next.
+    ///
+    /// # Panics
+    /// If it says nothing within the time of [`crate::PATIENCE`].
+    pub fn hear_hello(&self) -> Hello {
+        let heard = async {
+            let frame = self.connection.accept_uni().await?.read_to_end(1 << 16).await?;
+            let (_, payload) = frame.split_at_checked(HEADER_BYTES).unwrap_or_default();
+            anyhow::Ok(decode(payload)?)
+        };
+        let heard = async { tokio::time::timeout(crate::PATIENCE, heard).await };
+        self.runtime.block_on(heard).expect("it says hello again").expect("a hello")
     }
 
     /// The code with which the peer closes the connection.

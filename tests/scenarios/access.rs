@@ -1,8 +1,10 @@
 //! Who may come in.
 
+use std::collections::BTreeSet;
+
 use choir_shared::FileId;
 use choir_shared::wire::{Enter, Get, No, Reason, decode, encode};
-use harness::mischief::{Guise, Intruder};
+use harness::mischief::{Guise, HostilePeer, Intruder, Mischief};
 use harness::{TestIndex, TestPeer, fixtures};
 
 #[test]
@@ -82,4 +84,42 @@ fn a_banned_peer_gets_nothing_more() {
     });
     assert_eq!(sharer.run(["unban", &id]).code, 0);
     assert!(get.wait().success(), "a refused source is asked again");
+}
+
+#[test]
+fn a_source_learns_of_no_membership_but_in_the_index_that_lists_it() {
+    let [index, other] = [TestIndex::start(), TestIndex::start()];
+    let guest = TestPeer::new("guest", &index);
+    for joined in [&index, &other] {
+        assert_eq!(guest.run(["join", &joined.join_link]).code, 0);
+    }
+    let song = fixtures::noise("Ears", "Big", 100_000, 11);
+    let curious = HostilePeer::join(&index, &song, "Ears", "Big", Mischief::Silence);
+    let _runs = guest.daemon();
+    assert_eq!(guest.find(&["--artist", "big"]).len(), 1);
+    let mut command = guest.command();
+    command.args(["get", "@1", "-o"]).arg(guest.downloads());
+    let _get = harness::process::Process::start("get", &mut command);
+    let greeted =
+        harness::eventually("the source is greeted", || Some(curious.tally()).filter(|tally| tally.hellos > 0));
+    assert_eq!(greeted.shown, BTreeSet::from([index.key()]));
+}
+
+#[test]
+fn who_was_introduced_learns_of_no_membership_but_in_the_index_that_introduced_it() {
+    let [index, other] = [TestIndex::start(), TestIndex::start()];
+    let sharer = TestPeer::new("sharer", &index);
+    for joined in [&index, &other] {
+        assert_eq!(sharer.run(["join", &joined.join_link]).code, 0);
+    }
+    sharer.add_music("Big - Mouth.wav", &fixtures::noise("Mouth", "Big", 100_000, 12));
+    let _runs = sharer.daemon();
+    sharer.share().expect_code(0);
+    let id = sharer.json(["status"]).json()["peer_id"].as_str().unwrap().parse().unwrap();
+    let file: FileId = sharer.find(&["--artist", "big"])[0]["file_id"].as_str().unwrap().parse().unwrap();
+    let visitor = Intruder::visit(&index, id, file);
+    // The introduction may come after the visitor; then the sharer says hello again.
+    let shown = std::iter::repeat_with(|| visitor.hear_hello().tickets).find(|tickets| !tickets.is_empty());
+    let indexes: Vec<_> = shown.unwrap().iter().map(|ticket| ticket.index).collect();
+    assert_eq!(indexes, [index.key()]);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use choir_shared::PeerId;
 use choir_shared::dial::Surroundings;
 use choir_shared::wire::{CloseCode, Hello};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +43,8 @@ pub struct Reach {
 }
 
 struct Shared {
-    /// What we say first on every connection; tickets change with every login.
-    hello: Box<dyn Fn() -> Hello + Send + Sync>,
+    /// What we say of ourselves to a peer, first and whenever it changes.
+    hello: Box<dyn Fn(PeerId) -> watch::Receiver<Hello> + Send + Sync>,
     is_banned: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     /// Every session that begins goes here, whoever dialled: peers serve each other both ways.
     /// The receiver spawns a task for each and is never slow; when it is full, dialling and accepting wait.
@@ -60,7 +60,7 @@ type PeerSlot = Arc<tokio::sync::Mutex<Option<Session>>>;
 impl Reach {
     pub fn new(
         endpoint: Endpoint,
-        hello: impl Fn() -> Hello + Send + Sync + 'static,
+        hello: impl Fn(PeerId) -> watch::Receiver<Hello> + Send + Sync + 'static,
         is_banned: impl Fn(&PeerId) -> bool + Send + Sync + 'static,
         sessions: mpsc::Sender<Session>,
     ) -> Self {
@@ -134,7 +134,7 @@ impl Reach {
         let Some(place) = self.shared.door.enter(connection.remote_address().ip(), peer) else {
             return close(CloseCode::TooMany);
         };
-        let session = Session::begin(connection, peer, (self.shared.hello)());
+        let session = Session::begin(connection, peer, (self.shared.hello)(peer));
         if let Ok(mut known) = self.slot(peer).try_lock()
             && !known.as_ref().is_some_and(Session::is_alive)
         {
@@ -164,7 +164,7 @@ impl Reach {
             match dialled {
                 Ok((candidate, Ok(connection))) => {
                     self.attempts().succeeded(candidate);
-                    let session = Session::begin(connection, route.peer, (self.shared.hello)());
+                    let session = Session::begin(connection, route.peer, (self.shared.hello)(route.peer));
                     let _ = self.shared.sessions.send(session.clone()).await;
                     return Ok(session);
                 }
@@ -239,7 +239,7 @@ mod tests {
     fn reach(seed: u8) -> Reach {
         let options = EndpointOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let endpoint = Endpoint::bind(SecretKey::from_seed(&[seed; 32]), options).unwrap();
-        let hello = || Hello { minor: 0, features: 0, agent: "test".into(), tickets: vec![] };
+        let hello = |_| watch::channel(Hello { minor: 0, features: 0, agent: "test".into(), tickets: vec![] }).1;
         // Nobody takes the sessions, of which there are few.
         Reach::new(endpoint, hello, |_| false, mpsc::channel(9).0)
     }

@@ -8,6 +8,7 @@ use choir_shared::index_api::{ErrorCode, Reach as Reachable};
 use choir_shared::{FileId, PeerId};
 
 use super::bans::Bans;
+use super::greetings::Greetings;
 use super::indexes::Indexes;
 use crate::connectivity::{ConnectError, Reach, Route};
 use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
@@ -15,23 +16,28 @@ use crate::index_client::IndexClient;
 use crate::session::Session;
 use crate::upload::admit::Audience;
 
-/// Peers and files whose indexes are remembered; a search for sources tells them again.
+/// Files whose indexes are remembered; a search for sources tells them again.
 const MAX_REMEMBERED: usize = 10_000;
 
 pub(super) struct IndexFinder {
     client: IndexClient,
     indexes: Indexes,
     reach: Reach,
+    greetings: Arc<Greetings>,
     bans: Arc<Bans>,
-    /// Which indexes know a peer.
-    known_by: Mutex<HashMap<PeerId, Vec<IndexKey>>>,
     /// Which indexes listed sources of a file.
     listed_by: Mutex<HashMap<FileId, Vec<IndexKey>>>,
 }
 
 impl IndexFinder {
-    pub(super) fn new(client: IndexClient, indexes: Indexes, reach: Reach, bans: Arc<Bans>) -> Self {
-        Self { client, indexes, reach, bans, known_by: Mutex::default(), listed_by: Mutex::default() }
+    pub(super) fn new(
+        client: IndexClient,
+        indexes: Indexes,
+        reach: Reach,
+        greetings: Arc<Greetings>,
+        bans: Arc<Bans>,
+    ) -> Self {
+        Self { client, indexes, reach, greetings, bans, listed_by: Mutex::default() }
     }
 
     /// For whom parts of a file are: for those who use the indexes that listed it.
@@ -49,16 +55,9 @@ impl IndexFinder {
         };
         self.note_listed(file, found.iter().map(|(index, _)| *index));
         let me = self.reach.endpoint().secret().peer_id();
-        let mut known_by = self.known_by.lock().unwrap_or_else(PoisonError::into_inner);
-        if known_by.len() > MAX_REMEMBERED {
-            known_by.clear();
-        }
         let mut sources: Vec<(bool, FoundSource)> = Vec::new();
         for (index, source) in found.into_iter().filter(|(_, source)| source.peer != me) {
-            let indexes = known_by.entry(source.peer).or_default();
-            if !indexes.contains(&index) {
-                indexes.push(index);
-            }
+            self.greetings.told_of(source.peer, index);
             if !sources.iter().any(|(_, known)| known.peer == source.peer) {
                 let found = FoundSource { peer: source.peer, name: source.name, complete: source.complete };
                 sources.push((source.reach == Reachable::Direct, found));
@@ -86,8 +85,10 @@ impl IndexFinder {
         if let Some(session) = self.reach.existing(peer).await {
             return Ok(session);
         }
-        let known = self.known_by.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned();
-        let indexes = known.unwrap_or_else(|| self.client.indexes().iter().map(|index| index.key()).collect());
+        let mut indexes = self.greetings.through(&peer);
+        if indexes.is_empty() {
+            indexes = self.client.indexes().iter().map(|index| index.key()).collect();
+        }
         let mut failure = NoSession::Failed("no index knows how to reach it".to_owned());
         for index in indexes {
             let introduction = match self.client.introduce(&index, peer, file).await {
@@ -101,6 +102,7 @@ impl IndexFinder {
                     continue;
                 }
             };
+            self.greetings.told_of(peer, index);
             let Some(surroundings) = self.indexes.surroundings(&index) else { continue };
             let candidates: Vec<_> = introduction.candidates.iter().map(|candidate| candidate.address).collect();
             let observed = candidates.first().map(|address| address.ip());

@@ -120,11 +120,11 @@ async fn an_index_that_was_left_is_forgotten_and_its_tasks_end() {
     control.welcome().await;
     let mut link = peer.client.link(&key).unwrap();
     link.wait_for(|state| matches!(state, LinkState::Online { .. })).await.unwrap();
-    assert_eq!(peer.client.tickets().len(), 1);
+    assert_eq!(peer.client.ticket(&key).unwrap().index, key);
 
     peer.client.stop(&key);
     assert_eq!(control.hear().await, None);
     peer.tracker.close();
     peer.tracker.wait().await;
-    assert!(peer.client.states().is_empty() && peer.client.tickets().is_empty());
+    assert!(peer.client.states().is_empty() && peer.client.ticket(&key).is_none());
 }

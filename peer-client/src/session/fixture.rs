@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use choir_shared::identity::SecretKey;
 use choir_shared::wire::Hello;
+use tokio::sync::watch;
 
 use super::Session;
 use crate::connectivity::tls::Expected;
@@ -13,6 +14,8 @@ use crate::connectivity::{Endpoint, EndpointOptions};
 pub(crate) struct Pair {
     pub(crate) ours: Session,
     pub(crate) theirs: quinn::Connection,
+    /// What ours says of itself.
+    pub(crate) hello: watch::Sender<Hello>,
     _endpoints: [Endpoint; 2],
 }
 
@@ -26,9 +29,9 @@ impl Pair {
         let dialled = async { there.dial(here.local_address().unwrap(), expected).unwrap().await.unwrap() };
         let accepted = async { here.accept().await.unwrap().unwrap().await.unwrap() };
         let (theirs, accepted) = tokio::join!(dialled, accepted);
-        let hello = Hello { minor: 0, features: 0, agent: "ours".into(), tickets: vec![] };
-        let ours = Session::begin(accepted, there.secret().peer_id(), hello);
-        Self { ours, theirs, _endpoints: [here, there] }
+        let hello = watch::Sender::new(Hello { minor: 0, features: 0, agent: "ours".into(), tickets: vec![] });
+        let ours = Session::begin(accepted, there.secret().peer_id(), hello.subscribe());
+        Self { ours, theirs, hello, _endpoints: [here, there] }
     }
 
     /// A stream on which they have said `bytes`.

@@ -184,3 +184,12 @@ async fn a_request_or_notice_that_ends_too_early_is_a_broken_message() {
     let ended = pair.ours.notices(LONG).next().await;
     assert!(matches!(ended, Err(SessionError::Misbehaved(InvalidMessage::Incomplete))));
 }
+
+#[tokio::test]
+async fn hello_is_said_again_when_it_changes() {
+    let pair = Pair::connect().await;
+    let heard = async || pair.theirs.accept_uni().await.unwrap().read_to_end(1000).await.unwrap();
+    assert_eq!(heard().await, encode(&hello("ours")));
+    pair.hello.send_replace(hello("ours, renewed"));
+    assert_eq!(soon(heard()).await, encode(&hello("ours, renewed")));
+}

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use choir_shared::PeerId;
 use choir_shared::address::NetworkPrefix;
+use choir_shared::ticket::Ticket;
 use choir_shared::wire::CloseCode;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Shared;
-use super::admit::{Admission, Rules, Until, Visitor};
+use super::admit::{Admission, Refusal, Rules, Until, Visitor};
 use crate::session::Session;
 use crate::session::answering::{Opened, Request};
 use crate::session::notices::Notice;
@@ -20,7 +21,7 @@ const MAX_STREAMS: usize = 16;
 /// What a stream is for is said in one packet, right after it was opened; ten seconds see it resent several times.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The hello is sent before anything else, and only a lost packet can delay it.
+/// A hello is sent before what needs it, and only a lost packet can delay it.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One session being served.
@@ -96,24 +97,31 @@ impl Visit {
         }
     }
 
-    /// Asks the rules, and waits for the hello if they need it.
+    /// Asks the rules. Where a ticket decides and none that came is good, it waits a moment for a hello: streams
+    /// overtake each other, and who has just learnt that we share an index says hello again before it asks.
     pub(super) async fn judge(&self, verdict: impl Fn(&Rules, &Visitor<'_>) -> Admission) -> Admission {
-        let ask = |tickets| {
+        let ask = |tickets: Option<&[Ticket]>| {
             let now_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let rules = Arc::clone(&self.shared.rules.borrow());
             verdict(&rules, &Visitor { peer: self.peer, tickets, now_unix_s })
         };
         let mut hello = self.session.hello();
-        let tickets = hello.borrow().as_ref().map(|hello| hello.tickets.clone());
-        match ask(tickets.as_deref()) {
-            Admission::Wait(Until::Hello) => {}
-            admission => return admission,
+        let patience = tokio::time::sleep(HELLO_TIMEOUT);
+        tokio::pin!(patience);
+        loop {
+            let tickets = hello.borrow_and_update().as_ref().map(|hello| hello.tickets.clone());
+            match ask(tickets.as_deref()) {
+                Admission::Wait(Until::Hello) | Admission::No(Refusal::NotAMember) => {}
+                admission => return admission,
+            }
+            let changed = tokio::select! {
+                () = &mut patience => false,
+                changed = hello.changed() => changed.is_ok(),
+            };
+            if !changed {
+                return ask(Some(&tickets.unwrap_or_default()));
+            }
         }
-        let tickets = match tokio::time::timeout(HELLO_TIMEOUT, hello.wait_for(Option::is_some)).await {
-            Ok(Ok(hello)) => hello.as_ref().map(|hello| hello.tickets.clone()),
-            Ok(Err(_)) | Err(_) => None,
-        };
-        ask(Some(&tickets.unwrap_or_default()))
     }
 }
 

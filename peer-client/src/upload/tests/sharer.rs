@@ -149,7 +149,7 @@ impl Sharer {
         let options = Options { slots, rules: rules(Audience::Anyone), ..Options::default() };
         let uploads = Uploads::new(shelf, options, cancel.clone(), &tracker);
 
-        let (reach, mut sessions) = peer(1, Vec::new());
+        let (reach, mut sessions, _) = peer(1, Vec::new());
         tracker.spawn(reach.clone().accept_until(cancel.clone()));
         let (serving, streams) = (uploads.clone(), tracker.clone());
         tracker.spawn(async move {
@@ -171,7 +171,7 @@ impl Sharer {
     }
 
     pub(super) async fn visit(sharer: &Reach, seed: u8, tickets: Vec<Ticket>) -> Visitor {
-        let (reach, sessions) = peer(seed, tickets);
+        let (reach, sessions, hello) = peer(seed, tickets);
         let route = Route {
             peer: sharer.endpoint().secret().peer_id(),
             candidates: vec![sharer.endpoint().local_address().unwrap()],
@@ -179,7 +179,7 @@ impl Sharer {
             surroundings: Surroundings { index: LOOPBACK, observed: None, attached: Vec::new() },
         };
         let session = reach.connect(&route).await.unwrap();
-        Visitor { session, reach, _sessions: sessions }
+        Visitor { session, reach, hello, _sessions: sessions }
     }
 
     /// Waits until the list of uploads is as wanted.

@@ -7,7 +7,7 @@ use choir_shared::identity::SecretKey;
 use choir_shared::leaf::LeafRange;
 use choir_shared::ticket::Ticket;
 use choir_shared::wire::{Enter, Get, Hello, No, Reason};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::sharer::MIB;
 use crate::connectivity::{Endpoint, EndpointOptions, Reach};
@@ -16,17 +16,24 @@ use crate::session::{Session, SessionError};
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-pub(super) fn peer(seed: u8, tickets: Vec<Ticket>) -> (Reach, mpsc::Receiver<Session>) {
+pub(super) fn peer(seed: u8, tickets: Vec<Ticket>) -> (Reach, mpsc::Receiver<Session>, watch::Sender<Hello>) {
     let options = EndpointOptions::new(SocketAddr::new(LOOPBACK, 0));
     let endpoint = Endpoint::bind(SecretKey::from_seed(&[seed; 32]), options).unwrap();
     let (begun, sessions) = mpsc::channel(16);
-    let hello = move || Hello { minor: 0, features: 0, agent: "test".into(), tickets: tickets.clone() };
-    (Reach::new(endpoint, hello, |_| false, begun), sessions)
+    let hello = watch::Sender::new(hello(tickets));
+    let said = hello.clone();
+    (Reach::new(endpoint, move |_| said.subscribe(), |_| false, begun), sessions, hello)
+}
+
+pub(super) fn hello(tickets: Vec<Ticket>) -> Hello {
+    Hello { minor: 0, features: 0, agent: "test".into(), tickets }
 }
 
 pub(super) struct Visitor {
     pub(super) session: Session,
     pub(super) reach: Reach,
+    /// What it says of itself.
+    pub(super) hello: watch::Sender<Hello>,
     pub(super) _sessions: mpsc::Receiver<Session>,
 }
 
