@@ -36,10 +36,14 @@ pub fn leaf_set(bytes: &[u8]) {
     for leaf in set.runs(Presence::Missing).flat_map(|run| run.leaves()) {
         assert!(!set.contains(leaf) && rebuilt.insert(leaf) && !rebuilt.insert(leaf));
     }
-    assert!(rebuilt.is_full());
+    assert_eq!(rebuilt, LeafSet::full(length));
     assert_eq!(rebuilt.bytes(), length.bytes());
     for leaf in set.runs(Presence::Present).flat_map(|run| run.leaves()) {
         assert!(rebuilt.remove(leaf) && !rebuilt.remove(leaf));
     }
-    assert_eq!(rebuilt.count(), leaves - set.count());
+    let mut others = LeafSet::full(length);
+    others.subtract(&set);
+    assert_eq!((&others, others.count()), (&rebuilt, leaves - set.count()));
+    others.intersect(&set);
+    assert!(others.is_empty());
 }
