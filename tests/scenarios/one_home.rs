@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 
-use harness::{TestIndex, TestPeer};
+use harness::{TestIndex, TestPeer, eventually};
 
 #[test]
 fn a_second_daemon_on_one_home_is_refused_and_commands_attach_to_the_first() {
@@ -13,8 +13,10 @@ fn a_second_daemon_on_one_home_is_refused_and_commands_attach_to_the_first() {
     let second = peer.run(["daemon", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
     assert_ne!(second.code, 0);
     assert!(second.stderr.contains("already"), "{second:?}");
-    let status = peer.json(["status"]).expect_code(0).json();
-    assert_eq!(status["indexes"][0]["state"], "online");
+    eventually("a command hears from the first that it is online", || {
+        let status = peer.json(["status"]).expect_code(0).json();
+        (status["indexes"][0]["state"] == "online").then_some(())
+    });
     drop(first);
 }
 
