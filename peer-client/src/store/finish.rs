@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use choir_shared::SafeName;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat_with, unlinkat};
@@ -12,6 +13,10 @@ use super::{PARTIAL_FOLDER, StoreError};
 
 /// "Title (2).ogg" … "Title (999).ogg"; a thousand files of one name are a mistake somewhere else.
 const MOST_NUMBERS: u32 = 999;
+
+/// Two that finish at the same time must see each other's names: the kernel keeps apart only those that are equal
+/// letter by letter.
+static NAMING: Mutex<()> = Mutex::new(());
 
 impl Part {
     /// Puts the file in its place. All leaves must be there; that proves the root, so nothing is read again.
@@ -35,6 +40,7 @@ impl Part {
     }
 
     fn rename(&self, name: &SafeName) -> io::Result<SafeName> {
+        let _turn = NAMING.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.names_in_folder()?;
         let candidates = std::iter::once(name.clone()).chain((2..=MOST_NUMBERS).map(|number| name.numbered(number)));
         for candidate in candidates.filter(|candidate| !taken.contains(&candidate.collision_key())) {
@@ -68,7 +74,8 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::sync::Barrier;
+    use std::{fs, thread};
 
     use choir_shared::leaf::LEAF_BYTES;
     use choir_shared::merkle::{HashedFile, TreeHasher, TreeLayer};
@@ -155,6 +162,29 @@ mod tests {
         assert_eq!(fetched(folder.path(), &data, &file).finish(&safe("Song.ogg")).unwrap().as_str(), "Song (2).ogg");
         assert_eq!(fetched(folder.path(), &data, &file).finish(&safe("Song.ogg")).unwrap().as_str(), "Song (3).ogg");
         assert_eq!(fs::read(folder.path().join("song.OGG")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn two_that_finish_at_the_same_time_get_names_that_differ_in_more_than_case() {
+        for _ in 0..200 {
+            let folder = tempfile::tempdir().unwrap();
+            let barrier = Barrier::new(2);
+            thread::scope(|scope| {
+                for (name, bytes) in [("Same.wav", 10), ("SAME.WAV", 20)] {
+                    let (data, file) = song(bytes);
+                    let part = fetched(folder.path(), &data, &file);
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        barrier.wait();
+                        part.rename(&safe(name)).unwrap();
+                    });
+                }
+            });
+            let names =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let folded: std::collections::HashSet<_> = names.map(|name| name.to_lowercase()).collect();
+            assert_eq!(folded.len(), 3, "two songs and the folder of parts: {folded:?}");
+        }
     }
 
     #[test]
