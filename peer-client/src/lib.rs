@@ -10,10 +10,11 @@
 //! | the work | [`download`], [`upload`], [`library`], [`index_client`] |
 //! | the means | [`session`]: typed messages over one connection; [`store`]: verified bytes on disk; [`database`] |
 //! | the road | [`connectivity`]: quinn appears here and in `session` only |
-//! | the ground | [`identity`], [`config`] |
+//! | the ground | [`identity`], [`config`], `clock` |
 
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod connectivity;
 pub mod daemon;

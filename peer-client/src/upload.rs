@@ -32,7 +32,7 @@ pub mod shelf;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
@@ -168,9 +168,4 @@ pub struct Totals {
     /// Since the program started.
     pub bytes_sent: u64,
     pub bytes_per_second: u64,
-}
-
-/// tokio's clock, which a simulated network sets.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

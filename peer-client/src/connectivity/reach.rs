@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use choir_shared::PeerId;
 use choir_shared::dial::Surroundings;
@@ -17,6 +17,7 @@ use super::door::Door;
 use super::endpoint::{Endpoint, expect_downloads};
 use super::farewell;
 use super::tls::{Expected, is_another_key, peer_of};
+use crate::clock::now;
 use crate::session::Session;
 
 /// A handshake takes one round trip; five seconds leave room for four lost packets on a slow line.
@@ -152,7 +153,7 @@ impl Reach {
             if let Err(reason) = route.surroundings.permit(candidate, route.observed) {
                 tracing::debug!(%reason, peer = %route.peer.short(), "a candidate is not dialled");
                 refusal = Some(ConnectError::NotPermitted(reason));
-            } else if !self.attempts().may_dial(candidate, Instant::now()) {
+            } else if !self.attempts().may_dial(candidate, now()) {
                 refusal = Some(ConnectError::FailedLately);
             } else {
                 let connecting = self.endpoint.dial(candidate, Expected::Peer(route.peer));
@@ -169,7 +170,7 @@ impl Reach {
                     return Ok(session);
                 }
                 Ok((candidate, Err(error))) => {
-                    self.attempts().failed(candidate, Instant::now());
+                    self.attempts().failed(candidate, now());
                     failure = error;
                 }
                 Err(_cancelled) => {}

@@ -21,6 +21,7 @@ use super::Finder;
 use super::links::Links;
 use super::parts::{Offer, Parts};
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
+use crate::clock::now;
 use crate::store::{self, Part, StoreError};
 use attempt::Attempt;
 
@@ -77,11 +78,11 @@ pub struct Job {
 
 impl Job {
     pub async fn run(self) -> Outcome {
-        let started = Instant::now();
+        let started = now();
         // What is here is to be had while this download waits.
         let mut offer = None;
         loop {
-            let begun = Instant::now();
+            let begun = now();
             let (why, message, pause) = match self.attempt(&mut offer).await {
                 Ok(path) => return self.done(path, started),
                 Err(Setback::Disk(StoreError::DiskFull)) => {
@@ -174,7 +175,7 @@ impl Job {
             status.bytes_done = status.size;
             status.bytes_per_second = 0;
             status.path = Some(path.clone());
-            status.seconds = Some(started.elapsed().as_secs_f64());
+            status.seconds = Some(now().saturating_duration_since(started).as_secs_f64());
         });
         Outcome::Done(path)
     }

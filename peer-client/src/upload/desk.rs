@@ -17,7 +17,8 @@ use self::guest::Guest;
 use super::admit::Footing;
 use super::queue::{Effect, Leaving, Limits, PlaceId, Queue, QueueFull, SlotEnd, Standing};
 use super::rate::Rate;
-use super::{Totals, UploadState, UploadStatus, now};
+use super::{Totals, UploadState, UploadStatus};
+use crate::clock::now;
 
 /// A small answer without a slot must be taken within this time, or it would be a slot.
 const TASTE_TIME: Duration = Duration::from_secs(30);

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use choir_shared::PeerId;
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock::now;
+
 /// How far the line may lag behind before unused time is lost: timers are late by milliseconds, not by more.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -227,11 +229,6 @@ fn at_least_one(limit: u64) -> NonZeroU64 {
 
 fn part_of(limit: Option<NonZeroU64>) -> usize {
     limit.map_or(0, part_bytes)
-}
-
-/// tokio's clock, so that tests can pause it.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

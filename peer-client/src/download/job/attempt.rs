@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::sources::{Known, Out, SourceState, Sources};
 use super::transfer::Transfer;
 use super::{Job, Setback};
+use crate::clock::now;
 use crate::download::fetch::{self, FetchEnd, MAX_WRITES, News, Start, Stock, Target};
 use crate::download::links::{Link, Standing};
 use crate::download::parts::Offer;
@@ -83,7 +84,7 @@ pub(super) enum Happened {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(job: &'a Job, part: Arc<Part>, resumed: Option<Resumed>) -> Self {
-        let now = Instant::now();
+        let now = now();
         let news = mpsc::channel(NEWS_CAPACITY);
         let mut attempt = Self {
             sources: Sources::new(job.request.file.length()),
@@ -126,7 +127,7 @@ impl<'a> Attempt<'a> {
         let mut ticker = tokio::time::interval(STATUS_EVERY);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let now = Instant::now();
+            let now = now();
             self.look_around(now);
             self.start(now);
             self.schedule(now);
@@ -197,7 +198,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn on_news(&mut self, news: News) -> Result<(), Setback> {
-        let now = Instant::now();
+        let now = now();
         match news {
             News::Verified { id, source, leaves } => {
                 let bytes = self.job.request.file.length().range_len(leaves);
@@ -291,7 +292,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn on_happened(&mut self, happened: Happened) -> Result<(), Setback> {
-        let now = Instant::now();
+        let now = now();
         match happened {
             Happened::Searched(found) => {
                 self.searching = false;
@@ -403,7 +404,7 @@ impl<'a> Attempt<'a> {
             }
             self.begin_transfer(start.layer, held);
         }
-        self.on_stock(source, start.stock, Instant::now());
+        self.on_stock(source, start.stock, now());
         Ok(())
     }
 
@@ -480,7 +481,7 @@ impl<'a> Attempt<'a> {
 
     /// Tells people where it stands.
     fn show(&mut self) {
-        let now = Instant::now();
+        let now = now();
         let rate = self.speed.rate(now);
         let held = self.transfer.as_ref().map(Transfer::bytes_held);
         if let Some(transfer) = &mut self.transfer {
