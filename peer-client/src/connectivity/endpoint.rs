@@ -11,7 +11,10 @@ use choir_shared::address::Scope;
 use choir_shared::identity::SecretKey;
 use choir_shared::{rendezvous, wire};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    AsyncUdpSocket, ClientConfig, EndpointConfig, MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::farewell::YieldingConfig;
@@ -90,7 +93,7 @@ struct ServerConfigs {
 }
 
 impl Endpoint {
-    /// Binds the socket. Must be called within a tokio runtime.
+    /// Binds a UDP socket. Must be called within a tokio runtime.
     pub fn bind(secret: SecretKey, options: EndpointOptions) -> Result<Self, BindError> {
         let socket = match bind(options.listen) {
             Err(error) if options.any_port_will_do && error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -100,8 +103,18 @@ impl Endpoint {
             }
             other => other,
         }
+        .and_then(|socket| TokioRuntime.wrap_udp_socket(socket))
         .map_err(|source| BindError::Socket { address: options.listen, source })?;
+        Self::over(secret, options, socket, Arc::new(TokioRuntime))
+    }
 
+    /// Over a socket of any make, such as one of a simulated network. Its address counts, not that of the options.
+    pub fn over(
+        secret: SecretKey,
+        options: EndpointOptions,
+        socket: Arc<dyn AsyncUdpSocket>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<Self, BindError> {
         let crypto = Arc::new(QuicServerConfig::try_from(tls::server_config(&secret, wire::ALPN)?)?);
         let server_config = |nearness| {
             let mut config = ServerConfig::with_crypto(Arc::clone(&crypto) as _);
@@ -114,7 +127,7 @@ impl Endpoint {
         let mut config = EndpointConfig::default();
         config.max_udp_payload_size(MAX_DATAGRAM)?;
         let default_server = ServerConfig::clone(&server.far);
-        let quic = quinn::Endpoint::new(config, Some(default_server), socket, Arc::new(TokioRuntime))
+        let quic = quinn::Endpoint::new_with_abstract_socket(config, Some(default_server), socket, runtime)
             .map_err(|source| BindError::Socket { address: options.listen, source })?;
         Ok(Self { quic, secret: Arc::new(secret), options, server })
     }
