@@ -1,4 +1,4 @@
-//! A small Choir network of real processes, for the scenarios, the benches and the demo.
+//! Choir networks for the scenarios, the benches and the demo: of real processes, and simulated ones.
 //!
 //! - [`mod@programs`] builds the two programs once and says where they are.
 //! - [`index`] runs `choir-index`, [`peer`] runs `choir` with a home of its own.
@@ -8,12 +8,14 @@
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
 //! - [`fuzz`] has the fuzz targets, which need no network.
+//! - [`internet`] is one in memory, on a paused clock.
 //!
-//! Everything listens on loopback, lives in temporary folders, and ends with the value that owns it.
+//! Every process listens on loopback, lives in temporary folders, and ends with the value that owns it.
 
 pub mod fixtures;
 pub mod fuzz;
 pub mod index;
+pub mod internet;
 pub mod mischief;
 pub mod namespace;
 pub mod peer;
