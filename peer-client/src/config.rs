@@ -15,4 +15,4 @@ mod value;
 pub use home::{Home, NoHome};
 pub use resolve::{ConfigError, Flag, Origin, Problems, Setting, SettingRow, Source};
 pub use settings::Settings;
-pub use value::{Count, Folder, Names, Optional, Rate, ShareDownloads, Switch, UploadRate};
+pub use value::{Congestion, Count, Folder, Names, Optional, Rate, ShareDownloads, Switch, UploadRate};

@@ -2,6 +2,7 @@
 //!
 //! - [`tls`]: raw public keys both ways; the only place that replaces rustls' certificate verifier.
 //! - [`endpoint`]: the socket and the transport limits.
+//! - [`congestion`]: which lost packets mean that a line is full.
 //! - [`rendezvous`]: where an index sees us.
 //! - [`surroundings`]: the networks this machine is attached to.
 //! - [`farewell`]: how connections are closed.
@@ -14,6 +15,7 @@
 //!    goes on using the one it has.
 
 mod attempts;
+mod congestion;
 mod door;
 pub mod endpoint;
 pub(crate) mod farewell;

@@ -326,6 +326,7 @@ fn bind(identity: &Identity, settings: &Settings, ports: Ports) -> Answer<Endpoi
     let mut options = EndpointOptions::new(settings.listen.value);
     options.any_port_will_do = settings.listen.is_wish();
     options.datagram_limit = settings.datagram_bytes.value.0.map(|bytes| bytes.value() as u16);
+    options.congestion = settings.congestion.value;
     options.max_incoming = settings.connections_max.value.value() as usize;
     if ports == Ports::Free {
         options.listen.set_port(0);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::home::Home;
 use super::resolve::{Problems, Resolver, Setting, SettingRow, Source};
-use super::value::{Count, Folder, Optional, ShareDownloads, Switch, UploadRate};
+use super::value::{Congestion, Count, Folder, Optional, ShareDownloads, Switch, UploadRate};
 
 /// Expands to [`Settings`], its keys, and the two functions that go through all of them: one page to read, no list
 /// to keep in step. `config show` prints the comments.
@@ -68,6 +68,10 @@ settings! {
     /// The largest UDP datagram to send, for measurements and for networks that lose larger ones; if empty, path MTU
     /// discovery finds it.
     datagram_bytes: Optional<Count<1200, 6500>> = "";
+    /// How sending gives way when packets get lost: discerning, which takes its fair part of a line that is full and
+    /// all of one that merely loses some; cubic, which gives way to every loss; or bbr, for lines that lose one packet
+    /// in ten, and rude on all others.
+    congestion: Congestion = "discerning";
     /// Connections of other peers, all together. Each may hold some hundred kilobytes of memory.
     connections_max: Count<8, 10000> = "256";
     /// The display name to ask for at an index that is joined without saying one.

@@ -150,6 +150,18 @@ choice! {
     }
 }
 
+choice! {
+    /// How a sender finds out what a path carries.
+    Congestion {
+        /// By losses that mean something.
+        Discerning = "discerning",
+        /// By every loss (RFC 9438).
+        Cubic = "cubic",
+        /// By the rate at which packets arrive.
+        Bbr = "bbr",
+    }
+}
+
 /// Bytes per second, or as fast as it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {

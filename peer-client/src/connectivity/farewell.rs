@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use choir_shared::wire::CloseCode;
 use quinn::VarInt;
-use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics};
 use quinn_proto::RttEstimator;
 
 /// The one way to close a connection with a peer.
@@ -23,19 +23,18 @@ pub(crate) fn close(connection: &quinn::Connection, code: CloseCode) {
     connection.close(VarInt::from_u32(code.code()), b"");
 }
 
-/// Cubic, quinn's default, until the connection is closed.
-#[derive(Debug, Default)]
-pub(super) struct YieldingConfig(Arc<CubicConfig>);
+/// Any controller, until the connection is closed.
+pub(super) struct YieldingConfig(pub(super) Arc<dyn ControllerFactory + Send + Sync>);
 
 impl ControllerFactory for YieldingConfig {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let cubic = Arc::clone(&self.0).build(now, current_mtu);
-        Box::new(Yielding { cubic, closing: Arc::default() })
+        let inner = Arc::clone(&self.0).build(now, current_mtu);
+        Box::new(Yielding { inner, closing: Arc::default() })
     }
 }
 
 struct Yielding {
-    cubic: Box<dyn Controller>,
+    inner: Box<dyn Controller>,
     /// Shared with the copies that [`close`] and a change of path make.
     closing: Arc<AtomicBool>,
 }
@@ -43,39 +42,39 @@ struct Yielding {
 impl Controller for Yielding {
     fn window(&self) -> u64 {
         // The closed connection sends nothing but the close.
-        if self.closing.load(Ordering::Relaxed) { u64::MAX } else { self.cubic.window() }
+        if self.closing.load(Ordering::Relaxed) { u64::MAX } else { self.inner.window() }
     }
 
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
-        self.cubic.on_sent(now, bytes, last_packet_number);
+        self.inner.on_sent(now, bytes, last_packet_number);
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
+        self.inner.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_acked: Option<u64>) {
-        self.cubic.on_end_acks(now, in_flight, app_limited, largest_acked);
+        self.inner.on_end_acks(now, in_flight, app_limited, largest_acked);
     }
 
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent: bool, lost_bytes: u64) {
-        self.cubic.on_congestion_event(now, sent, is_persistent, lost_bytes);
+        self.inner.on_congestion_event(now, sent, is_persistent, lost_bytes);
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
-        self.cubic.on_mtu_update(new_mtu);
+        self.inner.on_mtu_update(new_mtu);
     }
 
     fn metrics(&self) -> ControllerMetrics {
-        self.cubic.metrics()
+        self.inner.metrics()
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { cubic: self.cubic.clone_box(), closing: Arc::clone(&self.closing) })
+        Box::new(Self { inner: self.inner.clone_box(), closing: Arc::clone(&self.closing) })
     }
 
     fn initial_window(&self) -> u64 {
-        self.cubic.initial_window()
+        self.inner.initial_window()
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
