@@ -1,7 +1,7 @@
 //! One request on one stream: reads, verifies, writes, and tells the job.
 //!
-//! A leaf is checked as soon as its batch is whole and before it touches the disk. The stream has one sender, so a
-//! wrong leaf names its sender exactly.
+//! Leaves are checked in batches, soon after they came and before they touch the disk. The stream has one sender, so
+//! a wrong leaf names its sender exactly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,10 @@ use crate::store::{Part, StoreError};
 /// Leaves that are verified and written together: as many as the widest hashing kernel takes at once, and writes
 /// large enough for any disk.
 const BATCH_LEAVES: u32 = 16;
+
+/// How long a whole leaf waits for others to be verified with. Fast lines fill a batch sooner; on slow ones neither a
+/// listener nor whoever judges the source need wait for sixteen leaves.
+const BATCH_TIME: Duration = Duration::from_millis(5);
 
 /// Writes under way at once; more do not make a disk faster.
 pub const MAX_WRITES: u32 = 8;
@@ -152,8 +156,7 @@ impl Fetch {
         }
         let hashes = leaf_hashes(&mut delivery, &target.layer, self.range).await?;
         let mut batches = Batches::new(file, self.range);
-        while let Some(batch) = batches.next_before(self.end.load(Ordering::Relaxed)) {
-            let data = batches.read(&mut delivery, batch).await?;
+        while let Some((batch, data)) = batches.next(&mut delivery, self.end.load(Ordering::Relaxed)).await? {
             check(&data, batch, self.range, &hashes)?;
             write(target, batch, data).await?;
             let news = News::Verified { id: self.id, source: self.source, leaves: batch };
@@ -212,8 +215,7 @@ async fn begin(session: &Session, file: FileId, leaves: u32, arrivals: &Arrivals
     let hashes = leaf_hashes(&mut delivery, &layer, range).await?;
     let mut batches = Batches::new(file, range);
     let mut data = Vec::with_capacity(length.range_len(range) as usize);
-    while let Some(batch) = batches.next_before(range.end()) {
-        let bytes = batches.read(&mut delivery, batch).await?;
+    while let Some((batch, bytes)) = batches.next(&mut delivery, range.end()).await? {
         check(&bytes, batch, range, &hashes)?;
         data.extend_from_slice(&bytes);
     }
@@ -299,31 +301,49 @@ impl Batches {
         Self { file, range, next: range.first(), rest: bytes::Bytes::new() }
     }
 
-    /// The next batch that begins before leaf number `end`.
-    fn next_before(&mut self, end: u32) -> Option<LeafRange> {
-        let end = end.min(self.range.end());
-        let count = BATCH_LEAVES.min(end.checked_sub(self.next)?);
-        let batch = self.file.length().range(self.next, count)?;
+    /// The next leaves, as many as come soon after one another, and none from number `end` on.
+    async fn next(&mut self, delivery: &mut Delivery, end: u32) -> Result<Option<(LeafRange, Vec<u8>)>, FetchEnd> {
+        let length = self.file.length();
+        let most = BATCH_LEAVES.min(end.min(self.range.end()).saturating_sub(self.next));
+        let Some(batch) = length.range(self.next, most) else { return Ok(None) };
+        let wanted = length.range_len(batch) as usize;
+        let mut data = Vec::with_capacity(wanted);
+        let mut deadline = None;
+        while data.len() < wanted {
+            if self.rest.is_empty() {
+                match deadline {
+                    None => self.more(delivery).await?,
+                    Some(deadline) => match tokio::time::timeout_at(deadline, self.more(delivery)).await {
+                        Ok(more) => more?,
+                        Err(_) => break,
+                    },
+                }
+            }
+            let take = (wanted - data.len()).min(self.rest.len());
+            data.extend_from_slice(&self.rest.split_to(take));
+            if deadline.is_none() && data.len() >= LEAF_BYTES as usize {
+                deadline = Some(tokio::time::Instant::now() + BATCH_TIME);
+            }
+        }
+        if data.len() < wanted {
+            let whole = data.len() as u32 / LEAF_BYTES;
+            self.rest = data.split_off((whole * LEAF_BYTES) as usize).into();
+            self.next += whole;
+            return Ok(length.range(batch.first(), whole).map(|batch| (batch, data)));
+        }
         self.next = batch.end();
-        Some(batch)
+        Ok(Some((batch, data)))
+    }
+
+    /// Waits for more bytes. Nothing is lost when it is dropped while it waits.
+    async fn more(&mut self, delivery: &mut Delivery) -> Result<(), FetchEnd> {
+        let most = (BATCH_LEAVES * LEAF_BYTES) as usize;
+        self.rest = delivery.read(most).await?.ok_or(FetchEnd::WrongLength)?;
+        Ok(())
     }
 
     fn is_at_end(&self) -> bool {
         self.next == self.range.end()
-    }
-
-    async fn read(&mut self, delivery: &mut Delivery, batch: LeafRange) -> Result<Vec<u8>, FetchEnd> {
-        let wanted = self.file.length().range_len(batch) as usize;
-        let mut data = Vec::with_capacity(wanted);
-        while data.len() < wanted {
-            if self.rest.is_empty() {
-                let most = (BATCH_LEAVES * LEAF_BYTES) as usize;
-                self.rest = delivery.read(most).await?.ok_or(FetchEnd::WrongLength)?;
-            }
-            let take = (wanted - data.len()).min(self.rest.len());
-            data.extend_from_slice(&self.rest.split_to(take));
-        }
-        Ok(data)
     }
 
     /// After the range the stream must end: more bytes would be a sender that does not know what it serves.

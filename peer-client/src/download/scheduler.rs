@@ -14,18 +14,19 @@
 //!    or more are under way at once, so that the line is never idle between them.
 //! 4. **The first leaves are asked of the two best sources at once.** What a listener waits for first comes at the
 //!    pace of the faster, not at the mean.
-//! 5. **When nothing is free, an idle source takes the tail** of the request that would finish last, if it then
-//!    finishes clearly sooner; split by the two rates, not in half.
-//! 6. **At the very end, and when a request makes no progress, its rest is asked of a second source as well.** At
+//! 5. **When nothing is free, a source that runs dry takes work from others:** first what silent sources were asked
+//!    for, then the tail of the request that would be done last, so much of it that both are done at the same time,
+//!    if that is clearly sooner. Of a source that is slow enough it takes everything.
+//! 6. **At the very end the rest of a request is asked of a second source as well,** if that one may be sooner. At
 //!    most two copies; the first verified leaf wins, and the other stream is stopped. So the waste is at most one
 //!    request for each source. Only what has made no progress for very long ([`DEAD`]) is asked of a third: two
 //!    sources that trickle must not hold up the last leaves.
-//! 7. **A silent source is trusted less and less:** no new requests, then its requests go back to the free leaves,
-//!    then it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). A slow one is not silent: bytes count as they arrive,
-//!    long before a leaf of them is whole.
+//! 7. **A silent source is trusted less and less:** no new requests, then others may have what it was asked for, then
+//!    it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go on: it may be all there is. A slow
+//!    one is not silent: bytes count as they arrive, long before a leaf of them is whole.
 //! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
 //!
-//! The numbers come from the research in `transfer.md` section 2 (libtorrent, rqbit, aria2 compared).
+//! The numbers come from comparing libtorrent, rqbit and aria2, and from the simulated network in `tests/`.
 
 mod gaps;
 mod source;
@@ -40,12 +41,12 @@ use gaps::{Lot, Region};
 use source::Source;
 pub use source::SourceId;
 
-/// How much of a source's rate one request asks for (rule 3).
-const REQUEST_TIME: Duration = Duration::from_millis(150);
+/// How much of a source's rate one request asks for, unless a long line needs more (rule 3).
+const REQUEST_TIME: Duration = Duration::from_millis(75);
 
-/// Bounds of one request: 64 KiB, below which the round trips show, to 1 MiB, which bounds the waste.
+/// Bounds of one request: 64 KiB, below which the round trips show, to 2 MiB, which bounds the waste.
 const MIN_REQUEST_LEAVES: u32 = 4;
-const MAX_REQUEST_LEAVES: u32 = 64;
+const MAX_REQUEST_LEAVES: u32 = 128;
 
 /// The first request of a download, asked twice (rule 4).
 const FIRST_LEAVES: u32 = 4;
@@ -63,9 +64,6 @@ const STEAL_GAIN: f64 = 1.5;
 const QUIET: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(3);
 const DEAD: Duration = Duration::from_secs(10);
-
-/// No progress for this long, or three round trips if that is longer, and a request gets a second copy (rule 6).
-const NO_PROGRESS: Duration = Duration::from_millis(300);
 
 /// The number of a request, never used twice in one download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +89,15 @@ struct Request {
     next: u32,
     end: u32,
     progress: Instant,
+    /// Its source is silent: its leaves are free, though they may come after all.
+    is_doubtful: bool,
+}
+
+impl Request {
+    /// Whether nothing came of it for so long that not even a second copy is hope enough (rule 6).
+    fn is_stuck(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.progress) >= DEAD
+    }
 }
 
 /// The state of one download.
@@ -181,15 +188,17 @@ impl Scheduler {
         self.sources.get(&id).filter(|source| source.is_measured()).map_or(0, |source| source.rate() as u64)
     }
 
+    /// A measured round trip.
     pub fn update_round_trip(&mut self, id: SourceId, round_trip: Duration) {
         if let Some(source) = self.sources.get_mut(&id) {
-            source.round_trip = round_trip;
+            source.round_trip = source.round_trip.min(round_trip);
         }
     }
 
     /// Verified leaves were written. Leaves that the request no longer covers, because it was shortened or dropped
     /// meanwhile, count all the same: they are good.
     pub fn verified(&mut self, id: RequestId, source: SourceId, leaves: LeafRange, now: Instant) {
+        self.heard(source, now);
         for leaf in leaves.leaves() {
             self.held.insert(leaf);
             self.free.remove(leaf);
@@ -208,8 +217,23 @@ impl Scheduler {
 
     /// Bytes came from a source that are not checked yet.
     pub fn arrived(&mut self, source: SourceId, bytes: u64, now: Instant) {
-        if let Some(source) = self.sources.get_mut(&source) {
-            source.arrived(bytes, now);
+        if self.sources.get_mut(&source).is_some_and(|source| source.arrived(bytes)) {
+            self.heard(source, now);
+        }
+    }
+
+    /// A sign of life. If the source was doubted, it keeps what nobody else has been asked for meanwhile.
+    fn heard(&mut self, id: SourceId, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.heard = now;
+            source.is_stalled = false;
+        }
+        let doubted = self.requests.values_mut().filter(|request| request.source == id && request.is_doubtful);
+        for request in doubted {
+            request.is_doubtful = false;
+            for leaf in (request.next..request.end).filter_map(|number| self.length.leaf(number)) {
+                self.free.remove(leaf);
+            }
         }
     }
 
@@ -233,17 +257,13 @@ impl Scheduler {
 
     /// When to poll again even if nothing happens.
     pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
-        let requests = self.requests.values().filter_map(|request| {
-            let round_trip = self.sources.get(&request.source)?.round_trip;
-            let copies = [request.progress + no_progress_after(round_trip), request.progress + DEAD];
-            copies.into_iter().find(|time| *time > now)
+        let requests = self.requests.values().map(|request| request.progress + DEAD);
+        let working = self.sources.iter().filter(|(id, _)| self.requests_of(**id).next().is_some());
+        let sources = working.flat_map(|(_, source)| {
+            let limits = [source.patience(), QUIET, STALLED, DEAD];
+            limits.map(|limit| source.heard + limit)
         });
-        let sources = self.sources.iter().filter_map(|(id, source)| {
-            self.requests_of(*id).next()?;
-            let limits = [QUIET, STALLED, DEAD].into_iter();
-            limits.map(|limit| source.heard + limit).find(|time| *time > now)
-        });
-        requests.chain(sources).min()
+        requests.chain(sources).filter(|time| *time > now).min()
     }
 
     fn requests_of(&self, source: SourceId) -> impl Iterator<Item = (RequestId, &Request)> {
@@ -257,10 +277,11 @@ impl Scheduler {
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The rate a new source is believed to have: the mean of the others.
+    /// The rate a new source is believed to have: the mean of the others, but nothing great.
     fn typical_rate(&self) -> f64 {
         let rates: Vec<_> = self.sources.values().filter(|source| source.is_measured()).map(Source::rate).collect();
-        if rates.is_empty() { source::UNKNOWN_RATE } else { rates.iter().sum::<f64>() / rates.len() as f64 }
+        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+        if rates.is_empty() { source::UNKNOWN_RATE } else { mean.min(source::UNKNOWN_RATE) }
     }
 
     fn request(&mut self, source: SourceId, range: LeafRange, now: Instant) -> Action {
@@ -269,15 +290,26 @@ impl Scheduler {
         }
         let id = RequestId(self.next_request);
         self.next_request += 1;
+        let had_work = self.requests_of(source).next().is_some();
         if let Some(source) = self.sources.get_mut(&source) {
-            source.asked(range.end(), now);
+            source.cursor = Some(range.end());
+            if !had_work {
+                source.wakes(now);
+            }
         }
-        self.requests.insert(id, Request { source, next: range.first(), end: range.end(), progress: now });
+        let request = Request { source, next: range.first(), end: range.end(), progress: now, is_doubtful: false };
+        self.requests.insert(id, request);
         Action::Request { id, source, range }
     }
 
     fn drop_request(&mut self, id: RequestId) {
-        let Some(request) = self.requests.remove(&id) else { return };
+        if let Some(request) = self.requests.remove(&id) {
+            self.set_free(&request);
+        }
+    }
+
+    /// What no other request covers is free again.
+    fn set_free(&mut self, request: &Request) {
         for number in request.next..request.end {
             let Some(leaf) = self.length.leaf(number) else { continue };
             if !self.held.contains(leaf) && !self.is_requested(leaf) {
@@ -287,7 +319,8 @@ impl Scheduler {
     }
 
     fn is_requested(&self, leaf: LeafIndex) -> bool {
-        self.requests.values().any(|request| (request.next..request.end).contains(&leaf.number()))
+        let mut sure = self.requests.values().filter(|request| !request.is_doubtful);
+        sure.any(|request| (request.next..request.end).contains(&leaf.number()))
     }
 
     /// Rule 6: a copy whose leaves all came from elsewhere is stopped.
@@ -320,10 +353,20 @@ impl Scheduler {
                 actions.push(Action::GiveUp { source: id });
                 self.give_back(id, actions);
                 self.sources.remove(&id);
-            } else if silence >= STALLED {
+            } else if silence >= STALLED && !source.is_stalled {
                 source.is_stalled = true;
-                self.give_back(id, actions);
+                self.doubt(id);
             }
+        }
+    }
+
+    /// Others may have what `source` was asked for.
+    fn doubt(&mut self, source: SourceId) {
+        for id in self.requests_of(source).map(|(id, _)| id).collect::<Vec<_>>() {
+            let Some(request) = self.requests.get_mut(&id) else { continue };
+            request.is_doubtful = true;
+            let request = request.clone();
+            self.set_free(&request);
         }
     }
 
@@ -337,18 +380,32 @@ impl Scheduler {
     /// The next run of leaves to ask `id` for, if it should be asked for any now.
     fn next_range(&mut self, id: SourceId, now: Instant, actions: &mut Vec<Action>) -> Option<LeafRange> {
         let source = self.sources.get(&id)?;
-        let under_way: Vec<_> = self.requests_of(id).map(|(_, request)| request.clone()).collect();
-        let quiet = !under_way.is_empty() && now.saturating_duration_since(source.heard) >= QUIET;
-        let bytes: u64 = under_way.iter().map(|request| leaves_to_bytes(request.end - request.next)).sum();
-        let enough = under_way.len() >= MIN_REQUESTS && bytes as f64 >= source.wanted_in_flight();
-        if source.is_stalled || quiet || enough || under_way.len() >= MAX_REQUESTS {
+        let count = self.requests_of(id).count();
+        let bytes = self.bytes_under_way(id);
+        let quiet = count > 0 && now.saturating_duration_since(source.heard) >= QUIET;
+        let enough = count >= MIN_REQUESTS && bytes >= source.wanted_in_flight();
+        if source.is_stalled || quiet || enough || count >= MAX_REQUESTS {
             return None;
         }
         let leaves = source.request_leaves();
-        self.hedged_start(id)
-            .or_else(|| self.free_range(id, leaves))
-            .or_else(|| under_way.is_empty().then(|| self.steal(id, actions)).flatten())
-            .or_else(|| under_way.is_empty().then(|| self.second_copy(id, now)).flatten())
+        let line = source.line();
+        if let Some(range) = self.hedged_start(id) {
+            return Some(range);
+        }
+        if let Some(range) = self.free_range(id, leaves) {
+            return Some(range);
+        }
+        // Nothing is free. As long as a source has more to send than its line holds, it has not run dry.
+        if bytes > line {
+            return None;
+        }
+        self.doubt_the_silent(id, now);
+        let taken = self.free_range(id, leaves).or_else(|| self.steal(id, now, actions));
+        taken.or_else(|| (count == 0).then(|| self.second_copy(id, now)).flatten())
+    }
+
+    fn bytes_under_way(&self, source: SourceId) -> f64 {
+        self.requests_of(source).map(|(_, request)| leaves_to_bytes(request.end - request.next)).sum::<u64>() as f64
     }
 
     /// Rule 4: the second source asks for the start as well, as long as nothing of it has come.
@@ -369,8 +426,8 @@ impl Scheduler {
         let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
         let leaves = if is_start && !source.is_measured() { FIRST_LEAVES } else { leaves };
         let leaves = leaves.next_multiple_of(self.alignment);
-        let fronts: Vec<u32> =
-            self.requests.values().filter(|request| request.source != id).map(|request| request.end).collect();
+        let others = self.requests.values().filter(|request| request.source != id && !request.is_doubtful);
+        let fronts: Vec<u32> = others.map(|request| request.end).collect();
         let wanted = self.wanted_of(source);
         let region = Region { wanted: &wanted, has: &source.has, alignment: self.alignment };
         region.choose(source.cursor, begin, &fronts, leaves)
@@ -390,62 +447,76 @@ impl Scheduler {
         if wanted.is_empty() { Cow::Borrowed(&self.free) } else { Cow::Owned(wanted) }
     }
 
-    /// Rule 5.
-    fn steal(&mut self, thief: SourceId, actions: &mut Vec<Action>) -> Option<LeafRange> {
+    /// Rule 5: what silent sources were asked for is free for one that runs dry.
+    fn doubt_the_silent(&mut self, dry: SourceId, now: Instant) {
+        let silent = |source: &Source| now.saturating_duration_since(source.heard) >= source.patience();
+        let sources = self.sources.iter().filter(|(id, source)| **id != dry && silent(source));
+        sources.map(|(id, _)| *id).collect::<Vec<_>>().into_iter().for_each(|id| self.doubt(id));
+    }
+
+    /// Rule 5, for tails.
+    fn steal(&mut self, thief: SourceId, now: Instant, actions: &mut Vec<Action>) -> Option<LeafRange> {
         let fast = self.sources.get(&thief)?;
-        let (victim, time_left) = self
-            .requests
-            .iter()
-            .filter(|(_, request)| request.source != thief && self.copies(request) == 1)
-            .filter_map(|(id, request)| Some((*id, self.time_left(request)?)))
-            .max_by(|(_, left), (_, right)| left.total_cmp(right))?;
+        let (victim, time_left) = self.last_to_finish(thief, now)?;
         let request = self.requests.get(&victim)?;
         let slow = self.sources.get(&request.source)?;
-        let left = request.end - request.next;
-        let share = fast.rate() / (fast.rate() + slow.rate());
-        let stolen = ((f64::from(left) * share) as u32).next_multiple_of(self.alignment).min(left);
-        let split = (request.end - stolen).max(request.next + 1).next_multiple_of(self.alignment);
-        let tail = self.length.range(split, request.end.checked_sub(split)?)?;
-        let stolen_time = fast.round_trip.as_secs_f64() + leaves_to_bytes(tail.count()) as f64 / fast.rate();
-        if tail.count() < MIN_REQUEST_LEAVES || time_left < STEAL_GAIN * stolen_time || !fast.has.contains_range(tail) {
+        // Without these the one is done when the other is.
+        let slow_rate = slow.rate_by(now);
+        let bytes = (time_left - fast.round_trip.as_secs_f64()) * fast.rate() * slow_rate / (fast.rate() + slow_rate);
+        let stolen = ((bytes / f64::from(LEAF_BYTES)) as u32).min(request.end - request.next);
+        let split = (request.end - stolen).next_multiple_of(self.alignment);
+        // All of it from the start of a node, which may be partly here.
+        let first = if split > request.next { split } else { request.next / self.alignment * self.alignment };
+        let tail = self.length.range(first, request.end.checked_sub(first)?)?;
+        if time_left < STEAL_GAIN * fast.time_for(tail.count()) || !fast.has.contains_range(tail) {
             return None;
         }
-        self.requests.get_mut(&victim)?.end = split;
-        actions.push(Action::Shorten { id: victim, end: split });
+        if split > request.next {
+            self.requests.get_mut(&victim)?.end = split;
+            actions.push(Action::Shorten { id: victim, end: split });
+        } else {
+            self.requests.remove(&victim);
+            actions.push(Action::Stop { id: victim });
+        }
         Some(tail)
     }
 
     /// Rule 6.
     fn second_copy(&self, id: SourceId, now: Instant) -> Option<LeafRange> {
         let source = self.sources.get(&id)?;
+        let (last, time_left) = self.last_to_finish(id, now)?;
+        let request = self.requests.get(&last)?;
         let nearly_done = self.remaining_bytes() as f64 <= 2.0 * self.total_rate() * self.longest_round_trip();
-        self.requests
-            .values()
-            .filter(|request| request.source != id)
-            .filter(|request| {
-                let round_trip = self.sources.get(&request.source).map_or(NO_PROGRESS, |source| source.round_trip);
-                let waiting = now.saturating_duration_since(request.progress);
-                let is_due = nearly_done || waiting >= no_progress_after(round_trip);
-                (is_due && self.copies(request) == 1) || waiting >= DEAD
-            })
-            .filter_map(|request| {
-                let first = request.next / self.alignment * self.alignment;
-                let rest = self.length.range(first, request.end.checked_sub(first)?)?;
-                source.has.contains_range(rest).then_some((self.time_left(request)?, rest))
-            })
-            .max_by(|(left, _), (right, _)| left.total_cmp(right))
-            .map(|(_, rest)| rest)
+        if !nearly_done && !request.is_stuck(now) {
+            return None;
+        }
+        let first = request.next / self.alignment * self.alignment;
+        let rest = self.length.range(first, request.end.checked_sub(first)?)?;
+        (source.time_for(rest.count()) < time_left && source.has.contains_range(rest)).then_some(rest)
     }
 
-    /// How many requests are under way for the next leaf of `request`.
-    fn copies(&self, request: &Request) -> usize {
-        self.requests.values().filter(|other| (other.next..other.end).contains(&request.next)).count()
+    /// The request of another source that should be done last, and the seconds until then, of those that nobody else
+    /// works on with success.
+    fn last_to_finish(&self, but: SourceId, now: Instant) -> Option<(RequestId, f64)> {
+        let others = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.source != but && (self.is_single(request) || request.is_stuck(now)));
+        let times = others.filter_map(|(id, request)| Some((*id, self.time_left(*id, request, now)?)));
+        times.max_by(|(_, left), (_, right)| left.total_cmp(right))
+    }
+
+    fn is_single(&self, request: &Request) -> bool {
+        let overlaps = |other: &&Request| other.next < request.end && request.next < other.end;
+        !request.is_doubtful && self.requests.values().filter(|other| !other.is_doubtful).filter(overlaps).count() == 1
     }
 
     /// Seconds until `request` should be done, with all that was asked of its source before it.
-    fn time_left(&self, request: &Request) -> Option<f64> {
+    fn time_left(&self, id: RequestId, request: &Request, now: Instant) -> Option<f64> {
         let source = self.sources.get(&request.source)?;
-        Some(leaves_to_bytes(request.end - request.next) as f64 / source.rate())
+        let until = self.requests_of(request.source).take_while(|(earlier, _)| *earlier <= id);
+        let bytes: u64 = until.map(|(_, request)| leaves_to_bytes(request.end - request.next)).sum();
+        Some(bytes as f64 / source.rate_by(now))
     }
 
     fn remaining_bytes(&self) -> u64 {
@@ -468,10 +539,6 @@ impl Scheduler {
 
 fn leaves_to_bytes(leaves: u32) -> u64 {
     u64::from(leaves) * u64::from(LEAF_BYTES)
-}
-
-fn no_progress_after(round_trip: Duration) -> Duration {
-    NO_PROGRESS.max(round_trip * 3)
 }
 
 #[cfg(test)]

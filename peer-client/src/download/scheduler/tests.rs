@@ -217,7 +217,7 @@ fn four_sources_give_nearly_the_sum_of_their_rates() {
     let sources = vec![honest(3.0 * MEGABYTE, 30); 4];
     let ideal = SONG as f64 / (12.0 * MEGABYTE);
     let taken = seconds(&sources);
-    assert!(taken < 1.15 * ideal + 0.06, "{taken} s, ideal {ideal} s");
+    assert!(taken < 1.05 * ideal + 0.06, "{taken} s, ideal {ideal} s");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_slow_source_does_not_hold_up_the_fast_ones() {
     let mut with_slow = fast.clone();
     with_slow.push(honest(10_000.0, 30));
     let (without, with) = (seconds(&fast), seconds(&with_slow));
-    assert!(with < 1.15 * without + 0.05, "{with} s with it, {without} s without");
+    assert!(with < 1.05 * without, "{with} s with it, {without} s without");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_silent_source_costs_little() {
     let ideal = SONG as f64 / (6.0 * MEGABYTE);
     sources[1].stalls_after = Some(1_000_000);
     let taken = seconds(&sources);
-    assert!(taken < 1.25 * ideal + 0.3, "{taken} s, ideal {ideal} s");
+    assert!(taken < 1.1 * ideal, "{taken} s, ideal {ideal} s");
 }
 
 #[test]
@@ -253,6 +253,85 @@ fn two_sources_that_trickle_do_not_hold_up_the_last_leaves() {
     }
     let taken = seconds(&sources);
     assert!(taken < SONG as f64 / (3.0 * MEGABYTE) + 2.0 * DEAD.as_secs_f64(), "{taken} s");
+}
+
+#[test]
+fn a_far_source_is_used_to_the_full() {
+    let ideal = SONG as f64 / (12.0 * MEGABYTE);
+    let taken = seconds(&[honest(12.0 * MEGABYTE, 300)]);
+    // It takes some round trips until it is known how much may be asked for.
+    assert!(taken < ideal + 8.0 * 0.3, "{taken} s, ideal {ideal} s");
+}
+
+#[test]
+fn only_the_start_is_asked_twice_of_sources_that_are_alike() {
+    let outcome = Simulation::new(SONG, 1, &vec![honest(3.0 * MEGABYTE, 30); 4]).run().unwrap();
+    assert!(outcome.wasted_leaves <= FIRST_LEAVES, "{outcome:?}");
+}
+
+/// A scheduler that has asked so many sources for something.
+fn asked(sources: u32) -> (Scheduler, Instant) {
+    let length = FileLength::new(SONG).unwrap();
+    let (mut scheduler, start) = (Scheduler::new(LeafSet::empty(length), 1, 1), Instant::now());
+    for id in (0..sources).map(SourceId) {
+        scheduler.add_source(id, LeafSet::full(length), Duration::from_millis(30), start);
+    }
+    assert!(!scheduler.poll(start).is_empty());
+    (scheduler, start)
+}
+
+#[test]
+fn what_a_source_was_asked_for_before_it_fell_silent_is_not_lost() {
+    let (mut scheduler, start) = asked(1);
+    let silent = start + STALLED + Duration::from_secs(1);
+    assert_eq!(scheduler.poll(silent), [], "nobody else is there");
+    let first = scheduler.length.range(0, 1).unwrap();
+    scheduler.verified(RequestId(0), SourceId(0), first, silent);
+    let asked_again = scheduler.poll(silent).into_iter().any(|action| match action {
+        Action::Request { range, .. } => range.first() < scheduler.requests[&RequestId(0)].end,
+        _ => true,
+    });
+    assert!(!asked_again, "the stream goes on");
+}
+
+#[test]
+fn others_do_the_work_of_a_silent_source_when_they_have_none_left() {
+    let (mut scheduler, start) = asked(2);
+    let (silent, diligent) = (SourceId(0), SourceId(1));
+    let owed: Vec<_> = scheduler.requests_of(silent).map(|(id, _)| id).collect();
+    let (mut now, mut stopped) = (start, Vec::new());
+    while !scheduler.is_complete() {
+        now += Duration::from_millis(40);
+        let under_way: Vec<_> = scheduler.requests_of(diligent).map(|(id, request)| (id, request.clone())).collect();
+        for (id, request) in under_way {
+            let leaves = scheduler.length.range(request.next, request.end - request.next).unwrap();
+            scheduler.verified(id, diligent, leaves, now);
+        }
+        for action in scheduler.poll(now) {
+            match action {
+                Action::Stop { id } => stopped.push(id),
+                Action::GiveUp { .. } => panic!("it is not waited for so long"),
+                _ => {}
+            }
+        }
+    }
+    assert!(now < start + 2 * QUIET, "{:?}", now - start);
+    assert_eq!(stopped, owed, "and what it may still send is not wanted any more");
+}
+
+#[test]
+fn a_source_that_says_nothing_becomes_slower_by_the_moment() {
+    let (mut scheduler, start) = asked(1);
+    let mut now = start;
+    for number in 0..40 {
+        now += Duration::from_millis(10);
+        let leaf = scheduler.length.range(number, 1).unwrap();
+        scheduler.verified(RequestId(0), SourceId(0), leaf, now);
+    }
+    let source = &scheduler.sources[&SourceId(0)];
+    assert!(source.rate_by(now) > MEGABYTE);
+    let later = source.rate_by(now + Duration::from_secs(1));
+    assert!(later < 0.1 * MEGABYTE, "{later}");
 }
 
 #[test]
