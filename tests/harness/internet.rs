@@ -78,7 +78,10 @@ pub struct Host {
 
 impl Internet {
     /// Must be called within a tokio runtime of one thread whose clock is paused.
-    pub fn new() -> Self {
+    ///
+    /// # Panics
+    /// If the seed in the environment is no number.
+    pub fn begin() -> Self {
         let seed = std::env::var(SEED_VARIABLE).map_or(1, |seed| seed.parse().expect("the seed is a number"));
         let state = State { traffic: Traffic::new(seed), inboxes: HashMap::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), epoch: Instant::now(), sooner: Notify::new() });
@@ -222,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_cut_into_datagrams_that_come_at_the_pace_of_the_line() {
-        let internet = Internet::new();
+        let internet = Internet::begin();
         let line = Line::of_mbit(8, Duration::from_millis(10));
         let (sender, receiver) = (internet.host(line), internet.host(line));
         let (sending, receiving) = (sender.bind(PORT), receiver.bind(PORT));

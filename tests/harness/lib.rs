@@ -8,7 +8,7 @@
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
 //! - [`fuzz`] has the fuzz targets, which need no network.
-//! - [`internet`] is one in memory, on a paused clock.
+//! - [`internet`] is one in memory, on a paused clock, and [`simulated`] has peers on it.
 //!
 //! Every process listens on loopback, lives in temporary folders, and ends with the value that owns it.
 
@@ -21,6 +21,7 @@ pub mod namespace;
 pub mod peer;
 pub mod process;
 pub mod programs;
+pub mod simulated;
 pub mod spoiler;
 
 pub use index::TestIndex;

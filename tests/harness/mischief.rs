@@ -79,13 +79,10 @@ impl HostilePeer {
     /// If it cannot come online.
     pub fn join(index: &TestIndex, song: &[u8], title: &str, artist: &str, mischief: Mischief) -> Self {
         install_crypto();
-        let mut hasher = TreeHasher::new();
-        hasher.update(song);
-        let file = Arc::new(hasher.finish().expect("a song has bytes"));
         let runtime = Runtime::new().expect("a runtime");
-        let tally = Arc::new(Mutex::new(Tally::default()));
         let stop = CancellationToken::new();
-        let shelf = Shelf { file, song: Bytes::copy_from_slice(song), mischief, tally: Arc::clone(&tally) };
+        let shelf = HostileShelf::new(song, mischief);
+        let tally = Arc::clone(&shelf.tally);
         let online = come_online(index.url.clone(), shelf, title.to_owned(), artist.to_owned(), stop.clone());
         let peer = runtime.block_on(online).expect("the hostile peer comes online");
         Self { peer, tally, stop, _runtime: runtime }
@@ -104,7 +101,7 @@ impl Drop for HostilePeer {
 
 async fn come_online(
     url: String,
-    shelf: Shelf,
+    shelf: HostileShelf,
     title: String,
     artist: String,
     stop: CancellationToken,
@@ -121,7 +118,7 @@ async fn come_online(
     let file = shelf.file.id;
     tracker.spawn(async move {
         while let Some(session) = incoming.recv().await {
-            tokio::spawn(serve(session, shelf.clone()));
+            tokio::spawn(shelf.clone().serve(session));
         }
     });
 
@@ -153,38 +150,13 @@ fn random_key() -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
+/// What a hostile sharer serves, over any session.
 #[derive(Clone)]
-struct Shelf {
+pub struct HostileShelf {
     file: Arc<HashedFile>,
     song: Bytes,
     mischief: Mischief,
     tally: Arc<Mutex<Tally>>,
-}
-
-async fn serve(session: Session, shelf: Shelf) {
-    let (mut notices, hello, hearing) = (session.notices(crate::PATIENCE), session.hello(), shelf.clone());
-    tokio::spawn(async move {
-        while let Ok(notice) = notices.next().await {
-            let tickets = hello.borrow().iter().flat_map(|hello| hello.tickets.clone()).collect::<Vec<_>>();
-            hearing.count(|tally| match notice {
-                Notice::BadLeaf(_) => tally.complaints += 1,
-                Notice::Hello => {
-                    tally.hellos += 1;
-                    tally.shown.extend(tickets.iter().map(|ticket| ticket.index));
-                }
-            });
-        }
-    });
-    while let Ok(stream) = session.next_stream().await {
-        let shelf = shelf.clone();
-        tokio::spawn(async move {
-            match stream.request(crate::PATIENCE).await {
-                Ok(Some(Request::Get(get, reply))) => shelf.answer(get, reply).await,
-                Ok(Some(Request::Enter(_, queue))) => grant(queue).await,
-                Ok(None) | Err(_) => {}
-            }
-        });
-    }
 }
 
 async fn grant(mut queue: QueueReply) {
@@ -193,7 +165,43 @@ async fn grant(mut queue: QueueReply) {
     }
 }
 
-impl Shelf {
+impl HostileShelf {
+    /// # Panics
+    /// If the song is empty.
+    pub fn new(song: &[u8], mischief: Mischief) -> Self {
+        let mut hasher = TreeHasher::new();
+        hasher.update(song);
+        let file = Arc::new(hasher.finish().expect("a song has bytes"));
+        Self { file, song: Bytes::copy_from_slice(song), mischief, tally: Arc::default() }
+    }
+
+    /// Until the connection ends.
+    pub async fn serve(self, session: Session) {
+        let (mut notices, hello, hearing) = (session.notices(crate::PATIENCE), session.hello(), self.clone());
+        tokio::spawn(async move {
+            while let Ok(notice) = notices.next().await {
+                let tickets = hello.borrow().iter().flat_map(|hello| hello.tickets.clone()).collect::<Vec<_>>();
+                hearing.count(|tally| match notice {
+                    Notice::BadLeaf(_) => tally.complaints += 1,
+                    Notice::Hello => {
+                        tally.hellos += 1;
+                        tally.shown.extend(tickets.iter().map(|ticket| ticket.index));
+                    }
+                });
+            }
+        });
+        while let Ok(stream) = session.next_stream().await {
+            let shelf = self.clone();
+            tokio::spawn(async move {
+                match stream.request(crate::PATIENCE).await {
+                    Ok(Some(Request::Get(get, reply))) => shelf.answer(get, reply).await,
+                    Ok(Some(Request::Enter(_, queue))) => grant(queue).await,
+                    Ok(None) | Err(_) => {}
+                }
+            });
+        }
+    }
+
     fn count(&self, change: impl FnOnce(&mut Tally)) {
         change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -13,4 +13,5 @@ mod main_job;
 mod names;
 mod one_home;
 mod resume;
+mod simulated;
 mod swarm;

@@ -1,0 +1,111 @@
+//! A peer on the simulated internet, made of the real parts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::mischief::{HostileShelf, Mischief};
+use choir_peer::connectivity::{Endpoint, EndpointOptions, Reach, Route};
+use choir_peer::index_client::install_crypto;
+use choir_peer::session::Session;
+use choir_peer::upload::admit::{Audience, Rules};
+use choir_peer::upload::{Options, Uploads};
+use choir_shared::PeerId;
+use choir_shared::dial::Surroundings;
+use choir_shared::identity::SecretKey;
+use choir_shared::wire::Hello;
+use quinn::TokioRuntime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::song::{COLLECTION, Song};
+use crate::internet::Host;
+
+const PORT: u16 = 6699;
+
+/// One endpoint with all that uses it. Dropped, it leaves like a program that is killed.
+pub struct Peer {
+    pub id: PeerId,
+    pub host: Host,
+    pub reach: Reach,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl Peer {
+    /// One that shares nothing.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as all peers.
+    pub fn downloader(host: &Host) -> Self {
+        Self::join(host, options(), |session| async move { drop(session.closed().await) })
+    }
+
+    /// One that serves the song as `choir` does.
+    pub fn sharer(host: &Host, song: &Arc<Song>, options: EndpointOptions) -> Self {
+        let audiences = BTreeMap::from([(COLLECTION.to_owned(), Audience::Anyone)]);
+        let rules = Rules { audiences, ..Rules::default() };
+        let serve = Options { rules, ..Options::default() };
+        let uploads = Uploads::new(Arc::clone(song) as _, serve, CancellationToken::new(), &TaskTracker::new());
+        Self::join(host, options, move |session| {
+            let uploads = uploads.clone();
+            async move { uploads.serve(session).await }
+        })
+    }
+
+    /// One that sends the right hashes and the start of the song, and wrong bytes after that.
+    pub fn liar(host: &Host, song: &Song) -> Self {
+        let shelf = HostileShelf::new(&song.bytes, Mischief::WrongBytes);
+        Self::join(host, options(), move |session| shelf.clone().serve(session))
+    }
+
+    fn join<S>(host: &Host, options: EndpointOptions, serve: impl Fn(Session) -> S + Send + 'static) -> Self
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        install_crypto();
+        let secret = key_of(host.address());
+        let id = secret.peer_id();
+        let endpoint = Endpoint::over(secret, options, host.bind(PORT), Arc::new(TokioRuntime));
+        let endpoint = endpoint.expect("the options are sound");
+        let hello =
+            |_| watch::channel(Hello { minor: 0, features: 0, agent: "simulated".to_owned(), tickets: vec![] }).1;
+        // One for each connection of a story.
+        let (sessions, mut begun) = mpsc::channel(16);
+        let reach = Reach::new(endpoint, hello, |_| false, sessions);
+        let accepting = reach.clone().accept_until(CancellationToken::new());
+        let serving = tokio::spawn(async move {
+            let _accepting = AbortOnDropHandle::new(tokio::spawn(accepting));
+            while let Some(session) = begun.recv().await {
+                tokio::spawn(serve(session));
+            }
+        });
+        Self { id, host: host.clone(), reach, _serving: AbortOnDropHandle::new(serving) }
+    }
+
+    /// Where others dial it.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host.address(), PORT)
+    }
+
+    /// # Errors
+    /// In words, if it cannot be reached.
+    pub async fn connect(&self, other: PeerId, address: SocketAddr) -> Result<Session, String> {
+        let surroundings = Surroundings { index: address.ip(), observed: None, attached: vec![] };
+        let route = Route { peer: other, candidates: vec![address], observed: Some(address.ip()), surroundings };
+        self.reach.connect(&route).await.map_err(|error| error.to_string())
+    }
+}
+
+/// What the endpoints of a story have if it does not say otherwise.
+pub fn options() -> EndpointOptions {
+    EndpointOptions::new(SocketAddr::from(([0, 0, 0, 0], PORT)))
+}
+
+fn key_of(address: IpAddr) -> SecretKey {
+    let mut seed = [0; 32];
+    if let IpAddr::V4(v4) = address {
+        seed[..4].copy_from_slice(&v4.octets());
+    }
+    SecretKey::from_seed(&seed)
+}

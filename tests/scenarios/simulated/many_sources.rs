@@ -1,0 +1,74 @@
+//! Several sources at once, good and bad ones.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use harness::internet::Line;
+use harness::simulated::Peer;
+
+use super::{SONG, World, ms, time_for};
+
+const MBIT: u64 = 25;
+const ROUND_TRIP: Duration = ms(30);
+
+/// A world with so many good sources.
+fn world(bytes: usize, count: usize) -> (World, Vec<Peer>) {
+    let world = World::with_song(bytes, ROUND_TRIP);
+    let sources = (0..count).map(|_| world.sharer(world.line(MBIT))).collect();
+    (world, sources)
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_sources_give_what_their_lines_carry_together() {
+    // Long enough for the beginning not to matter.
+    let bytes = 5 * SONG;
+    let (world, sources) = world(bytes, 4);
+    let fetched = world.fetch(&sources.iter().collect::<Vec<_>>()).await;
+    let ideal = time_for(bytes, 4 * MBIT);
+    assert!(fetched.time - 4 * ROUND_TRIP < ideal.div_f64(0.95), "{:?}, ideal {ideal:?}", fetched.time);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_stalls_and_one_that_lies_cost_little() {
+    let (world, mut sources) = world(SONG, 3);
+    let liar = Peer::liar(&world.internet.host(world.line(MBIT)), &world.song);
+    sources.insert(1, liar);
+    let [good, liar, stalling, also_good] = &sources[..] else { panic!("four") };
+    let mut fetching = world.begin(&[good, liar, stalling, also_good]);
+    fetching.reaches(SONG as u64 / 2).await;
+    world.internet.cut(&world.home, &stalling.host);
+    let fetched = fetching.end().await;
+
+    assert_eq!(fetched.liars, BTreeSet::from([liar.id]));
+    // The start of the song, which was right, and what it was asked for before its first lie came.
+    assert!(liar.host.counts().bytes < 400_000, "{:?}", liar.host.counts());
+    // Three of them for the first half, then two.
+    let ideal = time_for(SONG / 2, 3 * MBIT) + time_for(SONG / 2, 2 * MBIT);
+    assert!(fetched.time < ideal.mul_f64(1.15), "{:?}, ideal {ideal:?}", fetched.time);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_source_dies_the_others_go_on_without_a_pause() {
+    let (world, sources) = world(2 * SONG, 3);
+    let mut fetching = world.begin(&sources.iter().collect::<Vec<_>>());
+    fetching.reaches(SONG as u64).await;
+    world.internet.cut(&world.home, &sources[0].host);
+    let fetched = fetching.end().await;
+    assert!(fetched.longest_gap() < Duration::from_secs(1), "{:?}", fetched.progress);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_very_slow_source_does_not_hold_up_the_fast_ones() {
+    let mut times = Vec::new();
+    for with_slow in [false, true] {
+        let (world, mut sources) = world(SONG, 3);
+        if with_slow {
+            // Found first, so that it is asked for the start.
+            let slow = world.sharer(Line { up: 10_000, buffer: Duration::from_secs(2), ..world.line(MBIT) });
+            sources.insert(0, slow);
+        }
+        times.push(world.fetch(&sources.iter().collect::<Vec<_>>()).await.time);
+    }
+    let [without, with] = times[..] else { panic!("two") };
+    assert!(with < without.mul_f64(1.05), "{with:?} with it, {without:?} without");
+}
