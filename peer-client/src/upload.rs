@@ -65,10 +65,11 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Four at once: fewer leave the line idle whenever one is slow, more make everyone wait longer for a song.
+    /// Eight at once, as libtorrent: fewer leave the line idle whenever one is slow and split those who fetch the same
+    /// file into circles of their own (measured with four), more make everyone wait longer for a song.
     /// Nobody is let in until there are rules.
     fn default() -> Self {
-        Self { slots: 4, queue_max: 500, limit: None, rules: Rules::default() }
+        Self { slots: 8, queue_max: 500, limit: None, rules: Rules::default() }
     }
 }
 

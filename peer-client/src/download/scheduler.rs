@@ -7,9 +7,9 @@
 //!    from one source; its leaves arrive in order.
 //! 2. **Each source works on a region of its own,** from the start of the largest free gap, or from inside it if
 //!    another source is already moving into it. Disk writes and the sender's reads stay sequential.
-//!    **In a swarm,** where some sources are still fetching the file themselves, regions begin anywhere, and whoever
-//!    has the whole file is asked for what none of the others has. So downloaders get different leaves from the few
-//!    who have all of them, and the rest from each other (BitTorrent's "rarest first").
+//!    **In a [swarm],** where others are still fetching the file as well, each source is asked for what the fewest of
+//!    those have, anywhere in the file. So downloaders get different leaves from the few who have all of them, and
+//!    the rest from each other (BitTorrent's "rarest first").
 //! 3. **A request is about [`REQUEST_TIME`] of a source's rate,** so that a slow source is never owed much, and two
 //!    or more are under way at once, so that the line is never idle between them.
 //! 4. **The first leaves are asked of the two best sources at once.** What a listener waits for first comes at the
@@ -30,6 +30,7 @@
 
 mod gaps;
 mod source;
+mod swarm;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -37,9 +38,11 @@ use std::time::{Duration, Instant};
 
 use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafIndex, LeafRange, LeafSet, Presence};
 
-use gaps::{Lot, Region};
+use gaps::Region;
 use source::Source;
 pub use source::SourceId;
+pub use swarm::MemberLot;
+use swarm::Swarm;
 
 /// How much of a source's rate one request asks for, unless a long line needs more (rule 3).
 const REQUEST_TIME: Duration = Duration::from_millis(75);
@@ -112,14 +115,15 @@ pub struct Scheduler {
     sources: BTreeMap<SourceId, Source>,
     requests: BTreeMap<RequestId, Request>,
     next_request: u64,
-    lot: Lot,
+    swarm: Swarm,
 }
 
 impl Scheduler {
-    /// `held` is what an earlier run left; `leaves_per_node` is the tree layer's. `seed` decides where regions begin
-    /// in a swarm, and should be another one for each downloader.
-    pub fn new(held: LeafSet, leaves_per_node: u32, seed: u64) -> Self {
+    /// `held` is what an earlier run left; `leaves_per_node` is the tree layer's. `me` decides what falls to us in a
+    /// swarm.
+    pub fn new(held: LeafSet, leaves_per_node: u32, me: MemberLot) -> Self {
         let length = held.length();
+        let swarm = Swarm::new(&LeafSet::empty(length), leaves_per_node, me);
         let mut free = LeafSet::full(length);
         free.subtract(&held);
         Self {
@@ -130,7 +134,7 @@ impl Scheduler {
             sources: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
-            lot: Lot(seed),
+            swarm,
         }
     }
 
@@ -144,39 +148,39 @@ impl Scheduler {
 
     /// A source is ready to serve the leaves in `has`.
     pub fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
-        let (rate, was_swarm) = (self.typical_rate(), self.is_swarm());
+        let rate = self.typical_rate();
+        self.forget(id);
+        self.swarm.gains(&has);
         self.sources.insert(id, Source::new(has, round_trip, rate, now));
-        self.note_swarm(was_swarm);
     }
 
     /// The source has other leaves than it had.
     pub fn update_has(&mut self, id: SourceId, has: LeafSet) {
-        let was_swarm = self.is_swarm();
         if let Some(source) = self.sources.get_mut(&id) {
+            self.swarm.loses(&source.has);
+            self.swarm.gains(&has);
             source.has = has;
         }
-        self.note_swarm(was_swarm);
     }
 
-    /// Whether some source is still fetching the file itself.
-    fn is_swarm(&self) -> bool {
-        self.sources.values().any(|source| !source.has.is_full())
-    }
-
-    /// All who download alone move through the file alike. When they become a swarm, they scatter.
-    fn note_swarm(&mut self, was_swarm: bool) {
-        if self.is_swarm() && !was_swarm {
-            self.sources.values_mut().for_each(|source| source.cursor = None);
-        }
+    /// Somebody else fetches the file as well, and may become a source.
+    pub fn joined(&mut self, member: MemberLot) {
+        self.swarm.joined(member);
     }
 
     /// The source is gone or banned; what it was asked for is free again. The requests that are returned are the
     /// caller's to stop.
     pub fn remove_source(&mut self, id: SourceId) -> Vec<RequestId> {
-        self.sources.remove(&id);
+        self.forget(id);
         let gone: Vec<_> = self.requests_of(id).map(|(id, _)| id).collect();
         gone.iter().for_each(|id| self.drop_request(*id));
         gone
+    }
+
+    fn forget(&mut self, id: SourceId) {
+        if let Some(source) = self.sources.remove(&id) {
+            self.swarm.loses(&source.has);
+        }
     }
 
     pub fn has_source(&self, id: SourceId) -> bool {
@@ -352,7 +356,7 @@ impl Scheduler {
             if silence >= DEAD {
                 actions.push(Action::GiveUp { source: id });
                 self.give_back(id, actions);
-                self.sources.remove(&id);
+                self.forget(id);
             } else if silence >= STALLED && !source.is_stalled {
                 source.is_stalled = true;
                 self.doubt(id);
@@ -421,7 +425,7 @@ impl Scheduler {
 
     /// Rules 2 and 3.
     fn free_range(&mut self, id: SourceId, leaves: u32) -> Option<LeafRange> {
-        let begin = self.is_swarm().then(|| self.lot.draw(self.length.leaf_count()));
+        let begin = (!self.swarm.is_empty()).then(|| self.swarm.draw_begin());
         let source = self.sources.get(&id)?;
         let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
         let leaves = if is_start && !source.is_measured() { FIRST_LEAVES } else { leaves };
@@ -430,21 +434,19 @@ impl Scheduler {
         let fronts: Vec<u32> = others.map(|request| request.end).collect();
         let wanted = self.wanted_of(source);
         let region = Region { wanted: &wanted, has: &source.has, alignment: self.alignment };
-        region.choose(source.cursor, begin, &fronts, leaves)
+        // What was true of the swarm when the last request was chosen is not any more.
+        let cursor = source.cursor.filter(|_| begin.is_none());
+        region.choose(cursor, begin, &fronts, leaves)
     }
 
     /// Which free leaves to ask a source for.
     fn wanted_of(&self, source: &Source) -> Cow<'_, LeafSet> {
-        if !self.is_swarm() {
+        if self.swarm.is_empty() && source.has.is_full() {
             return Cow::Borrowed(&self.free);
         }
-        let mut wanted = self.free.clone();
-        if !source.has.is_full() {
-            wanted.intersect(&source.has);
-            return Cow::Owned(wanted);
-        }
-        self.sources.values().filter(|other| !other.has.is_full()).for_each(|other| wanted.subtract(&other.has));
-        if wanted.is_empty() { Cow::Borrowed(&self.free) } else { Cow::Owned(wanted) }
+        let mut useful = self.free.clone();
+        useful.intersect(&source.has);
+        Cow::Owned(self.swarm.wanted(&useful))
     }
 
     /// Rule 5: what silent sources were asked for is free for one that runs dry.

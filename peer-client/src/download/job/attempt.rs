@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use choir_shared::PeerId;
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::{CloseCode, Reason, StreamCode};
@@ -17,7 +18,7 @@ use crate::clock::now;
 use crate::download::fetch::{self, FetchEnd, MAX_WRITES, News, Start, Stock, Target};
 use crate::download::links::{Link, Standing};
 use crate::download::parts::Offer;
-use crate::download::scheduler::SourceId;
+use crate::download::scheduler::{MemberLot, SourceId};
 use crate::download::status::{State, Why};
 use crate::download::{FoundSource, IndexUnreachable, NoSession};
 use crate::session::SessionError;
@@ -87,7 +88,7 @@ impl<'a> Attempt<'a> {
         let now = now();
         let news = mpsc::channel(NEWS_CAPACITY);
         let mut attempt = Self {
-            sources: Sources::new(job.request.file.length()),
+            sources: Sources::new(job.request.file.length(), job.workshop.me),
             job,
             part,
             writes: Arc::new(Semaphore::new(MAX_WRITES as usize)),
@@ -229,6 +230,10 @@ impl<'a> Attempt<'a> {
         let Stock { has, more_sources } = stock;
         let me = self.job.workshop.me;
         for peer in more_sources.into_iter().filter(|peer| *peer != me) {
+            // Only an index has a known source tried again: others could have us dial all day.
+            if self.sources.is_known(&peer) {
+                continue;
+            }
             self.take_note(FoundSource { peer, name: None, complete: false }, now);
         }
         if let Some(transfer) = &mut self.transfer {
@@ -250,9 +255,7 @@ impl<'a> Attempt<'a> {
                 return Ok(());
             }
             FetchEnd::No { reason, .. } => {
-                let has_served = self.sources.get(source).is_some_and(|known| known.bytes > 0);
-                let withdrawn = has_served && reason == Reason::NotShared;
-                self.drop_source(source, if withdrawn { Out::Withdrawn } else { Out::Refused(reason) });
+                self.refused(source, reason, now);
                 return Ok(());
             }
             FetchEnd::Silent => {
@@ -337,7 +340,11 @@ impl<'a> Attempt<'a> {
     fn take_note(&mut self, source: FoundSource, now: Instant) {
         let (finder, peer) = (&self.job.workshop.finder, source.peer);
         let (banned, distrusted) = (finder.is_banned(peer), finder.is_distrusted(peer, self.job.request.file));
+        let is_fetching = !source.complete;
         let Some(id) = self.sources.found(source, now) else { return };
+        if let Some(transfer) = self.transfer.as_mut().filter(|_| is_fetching) {
+            transfer.joined(lot(peer));
+        }
         if banned {
             self.sources.put_out(id, Out::Banned);
         } else if distrusted {
@@ -352,7 +359,7 @@ impl<'a> Attempt<'a> {
                 self.remove_from_scheduler(id);
                 return self.sources.failed(id, "connection lost".to_owned(), now);
             }
-            Standing::Refused(reason) => return self.drop_source(id, Out::Refused(reason)),
+            Standing::Refused(reason) => return self.refused(id, reason, now),
             Standing::Waiting { .. } => self.remove_from_scheduler(id),
             Standing::Granted => {}
         }
@@ -416,8 +423,9 @@ impl<'a> Attempt<'a> {
             news: self.news.0.clone(),
         };
         let workshop = &self.job.workshop;
-        let seed = workshop.me.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        self.transfer = Some(Transfer::new(target, held, &workshop.parts, seed));
+        let mut transfer = Transfer::new(target, held, &workshop.parts, lot(workshop.me));
+        self.sources.still_fetching().for_each(|peer| transfer.joined(lot(peer)));
+        self.transfer = Some(transfer);
     }
 
     /// Hands every source that serves us to the scheduler, once this job is among those that transfer.
@@ -466,6 +474,16 @@ impl<'a> Attempt<'a> {
         let Some(Known { state: SourceState::Linked(link, standing), .. }) = self.sources.get_mut(id) else { return };
         *standing = *link.standing().borrow();
         self.offer_granted(now);
+    }
+
+    fn refused(&mut self, source: SourceId, reason: Reason, now: Instant) {
+        let has_served = self.sources.get(source).is_some_and(|known| known.bytes > 0);
+        self.remove_from_scheduler(source);
+        match reason {
+            Reason::NotShared if has_served => self.sources.put_out(source, Out::Withdrawn),
+            Reason::NotShared => self.sources.has_nothing(source, now),
+            _ => self.sources.put_out(source, Out::Refused(reason)),
+        }
     }
 
     fn drop_source(&mut self, source: SourceId, out: Out) {
@@ -523,6 +541,11 @@ impl<'a> Attempt<'a> {
             status.sources = sources;
         });
     }
+}
+
+/// As random as keys are.
+fn lot(peer: PeerId) -> MemberLot {
+    peer.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Bytes per second over the last second.

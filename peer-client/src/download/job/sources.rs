@@ -1,6 +1,7 @@
 //! The sources of one attempt, and what is known of each.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,15 @@ use crate::download::scheduler::SourceId;
 use crate::download::status::{SourceStatus, Why};
 use crate::session::Session;
 
-/// More connections for one song cost more than they bring.
-const MAX_LINKED: usize = 8;
+/// More connections for one song cost more than they bring. Some of them only stand in a queue, hence twice as many as
+/// fill any line.
+const MAX_LINKED: usize = 16;
 
 /// Sources tell each other's names; strangers must not fill our memory with them.
 const MAX_KNOWN: usize = 256;
 
 /// A source that is still fetching the file itself is asked this often what it has, if it is asked for nothing else.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A peer that could not be reached or was lost is tried again after this, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
@@ -32,6 +34,8 @@ pub(super) struct Known {
     pub(super) peer: PeerId,
     pub(super) name: Option<String>,
     pub(super) state: SourceState,
+    /// An index says that it has all of the file.
+    is_complete: bool,
     /// What it has of the file; `None` until one that has not all of it has said.
     pub(super) has: Option<LeafSet>,
     /// When to ask it next what it has.
@@ -72,13 +76,14 @@ pub(super) enum Out {
 
 pub(super) struct Sources {
     length: FileLength,
+    me: PeerId,
     known: BTreeMap<SourceId, Known>,
     ids: HashMap<PeerId, SourceId>,
 }
 
 impl Sources {
-    pub(super) fn new(length: FileLength) -> Self {
-        Self { length, known: BTreeMap::new(), ids: HashMap::new() }
+    pub(super) fn new(length: FileLength, me: PeerId) -> Self {
+        Self { length, me, known: BTreeMap::new(), ids: HashMap::new() }
     }
 
     /// Adds a source, if it is a new one and there is room.
@@ -96,6 +101,7 @@ impl Sources {
             peer: source.peer,
             name: source.name,
             state: SourceState::Idle(now),
+            is_complete: source.complete,
             has: source.complete.then(|| LeafSet::full(self.length)),
             look_at: (!source.complete).then_some(now),
             bytes: 0,
@@ -105,6 +111,15 @@ impl Sources {
         };
         self.known.insert(id, known);
         Some(id)
+    }
+
+    /// Those that were said to be fetching the file themselves.
+    pub(super) fn still_fetching(&self) -> impl Iterator<Item = PeerId> {
+        self.known.values().filter(|known| !known.is_complete).map(|known| known.peer)
+    }
+
+    pub(super) fn is_known(&self, peer: &PeerId) -> bool {
+        self.ids.contains_key(peer)
     }
 
     pub(super) fn get(&self, id: SourceId) -> Option<&Known> {
@@ -119,16 +134,27 @@ impl Sources {
         self.known.iter().map(|(id, known)| (*id, known))
     }
 
-    /// Sources to connect to now; they count as connecting from here on.
+    /// Sources to connect to now; they count as connecting from here on. Those that have the whole file come first, and
+    /// of these and of the others each downloader takes them in an order of its own: all are told of the same ones.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(SourceId, PeerId)> {
         let used = self.known.values().filter(|known| known.state.is_in_use()).count();
-        let idle = self.known.iter_mut().filter(|(_, known)| matches!(known.state, SourceState::Idle(at) if at <= now));
-        idle.take(MAX_LINKED.saturating_sub(used))
-            .map(|(id, known)| {
+        let idle = self.known.iter().filter(|(_, known)| matches!(known.state, SourceState::Idle(at) if at <= now));
+        let mut due: Vec<_> = idle.map(|(id, known)| (!known.is_complete, self.turn(known.peer), *id)).collect();
+        due.sort_unstable();
+        due.truncate(MAX_LINKED.saturating_sub(used));
+        due.into_iter()
+            .filter_map(|(_, _, id)| {
+                let known = self.known.get_mut(&id)?;
                 known.state = SourceState::Connecting;
-                (*id, known.peer)
+                Some((id, known.peer))
             })
             .collect()
+    }
+
+    fn turn(&self, peer: PeerId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.me, peer).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// When the next idle source is due.
@@ -185,6 +211,19 @@ impl Sources {
                 SourceState::Idle(now + FIRST_RETRY * 2u32.pow(known.failures - 1))
             };
         }
+    }
+
+    /// The source does not have the file. One that was said to be fetching it may have begun by the next time, or has
+    /// just finished and not taken it into its library yet.
+    pub(super) fn has_nothing(&mut self, id: SourceId, now: Instant) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        if known.is_complete || known.failures >= MAX_RETRIES {
+            return self.put_out(id, Out::Refused(Reason::NotShared));
+        }
+        known.rate = 0;
+        known.trouble = Some("has nothing of it yet".to_owned());
+        known.state = SourceState::Idle(now + LOOK_AGAIN * 2u32.pow(known.failures));
+        known.failures += 1;
     }
 
     /// The first reason stays: what else comes of a source that is out only follows from it.
@@ -334,7 +373,7 @@ mod tests {
 
     /// Sources that were put out for these reasons.
     fn sources(outs: &[Out]) -> Sources {
-        let mut sources = Sources::new(FileLength::new(1).unwrap());
+        let mut sources = Sources::new(FileLength::new(1).unwrap(), source(0).peer);
         for (seed, out) in (1..).zip(outs) {
             let id = sources.found(source(seed), Instant::now()).unwrap();
             sources.put_out(id, out.clone());
@@ -373,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_source_that_fails_is_tried_again_a_few_times_and_says_why() {
-        let mut sources = Sources::new(FileLength::new(1).unwrap());
+        let mut sources = Sources::new(FileLength::new(1).unwrap(), source(0).peer);
         let mut now = Instant::now();
         let id = sources.found(source(1), now).unwrap();
         for _ in 0..=MAX_RETRIES {

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::attempt::Happened;
 use crate::download::fetch::{Fetch, Target};
 use crate::download::parts::{Offer, Parts};
-use crate::download::scheduler::{Action, RequestId, Scheduler, SourceId};
+use crate::download::scheduler::{Action, MemberLot, RequestId, Scheduler, SourceId};
 use crate::session::Session;
 use crate::session::asking::Arrivals;
 
@@ -35,10 +35,10 @@ struct UnderWay {
 }
 
 impl Transfer {
-    /// `held` is what is here of the file; `seed` is the scheduler's.
-    pub(super) fn new(target: Target, held: LeafSet, parts: &Parts, seed: u64) -> Self {
+    /// `held` is what is here of the file; `me` is the scheduler's.
+    pub(super) fn new(target: Target, held: LeafSet, parts: &Parts, me: MemberLot) -> Self {
         let offer = parts.open(Arc::clone(&target.part), Arc::clone(&target.layer), held.clone());
-        let scheduler = Scheduler::new(held, target.layer.leaves_per_node(), seed);
+        let scheduler = Scheduler::new(held, target.layer.leaves_per_node(), me);
         Self { scheduler, target, fetches: HashMap::new(), offer }
     }
 
@@ -121,6 +121,11 @@ impl Transfer {
     pub(super) fn ended(&mut self, id: RequestId) {
         self.fetches.remove(&id);
         self.scheduler.ended(id);
+    }
+
+    /// Another downloader of the file.
+    pub(super) fn joined(&mut self, member: MemberLot) {
+        self.scheduler.joined(member);
     }
 
     pub(super) fn has_source(&self, id: SourceId) -> bool {

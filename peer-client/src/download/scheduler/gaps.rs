@@ -56,18 +56,3 @@ impl Region<'_> {
         self.wanted.runs(Presence::Present)
     }
 }
-
-/// Draws leaves by lot: splitmix64 (Steele, Lea, Flood 2014), so that a seed decides everything.
-#[derive(Debug)]
-pub(super) struct Lot(pub(super) u64);
-
-impl Lot {
-    /// A number below `end`, which is not 0.
-    pub(super) fn draw(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % u64::from(end)) as u32
-    }
-}
