@@ -5,6 +5,7 @@
 //! these is at work, a paused clock stands still.
 
 mod fetching;
+mod holding;
 mod peer;
 mod song;
 

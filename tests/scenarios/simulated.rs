@@ -5,6 +5,7 @@ mod losses;
 mod many_sources;
 mod one_source;
 mod routers;
+mod swarm;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A download as the daemon runs it, with an index that only knows what the story says.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::holding::{Holding, Stock};
 use super::{Peer, Song};
 
 /// No story lasts this long.
@@ -64,7 +66,7 @@ impl Fetching {
     pub fn begin(downloader: &Arc<Peer>, song: &Song, sources: &[&Peer]) -> Self {
         let directory = Arc::new(Directory {
             downloader: Arc::clone(downloader),
-            sources: sources.iter().map(|source| (source.id, source.address())).collect(),
+            sources: sources.iter().map(|source| Listed::of(source)).collect(),
             liars: Mutex::default(),
         });
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -81,10 +83,11 @@ impl Fetching {
             links: Links::new(Arc::clone(&finder)),
             finder,
             me: downloader.id,
-            parts: Parts::default(),
+            parts: downloader.holding.as_ref().map_or_else(Parts::default, |holding| holding.parts.clone()),
             attempts: Arc::new(Semaphore::new(1)),
             transfers: Arc::new(Semaphore::new(1)),
         };
+        let holding = downloader.holding.clone();
         let job = Job { request, status: sender, poke: Arc::new(Notify::new()), workshop: Arc::new(workshop) };
         Self {
             song: song.bytes.clone(),
@@ -92,7 +95,13 @@ impl Fetching {
             directory,
             progress: tokio::spawn(watch(status.clone())),
             status,
-            job: tokio::spawn(job.run()),
+            job: tokio::spawn(async move {
+                let outcome = job.run().await;
+                if let (Outcome::Done(_), Some(holding)) = (&outcome, holding) {
+                    holding.complete();
+                }
+                outcome
+            }),
             _folder: folder,
         }
     }
@@ -142,21 +151,38 @@ async fn watch(mut status: watch::Receiver<DownloadStatus>) -> Vec<(Duration, u6
 /// The index, in so far as a download asks it anything.
 struct Directory {
     downloader: Arc<Peer>,
-    sources: Vec<(PeerId, std::net::SocketAddr)>,
+    sources: Vec<Listed>,
     liars: Mutex<BTreeSet<PeerId>>,
+}
+
+struct Listed {
+    peer: PeerId,
+    address: SocketAddr,
+    holding: Option<Arc<Holding>>,
+}
+
+impl Listed {
+    fn of(peer: &Peer) -> Self {
+        Self { peer: peer.id, address: peer.address(), holding: peer.holding.clone() }
+    }
+
+    fn source(&self) -> Option<FoundSource> {
+        let stock = self.holding.as_ref().map_or(Stock::Whole, |holding| holding.stock());
+        let complete = stock == Stock::Whole;
+        (stock != Stock::Nothing).then_some(FoundSource { peer: self.peer, name: None, complete })
+    }
 }
 
 impl Finder for Directory {
     fn sources(&self, _file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
-        let found =
-            self.sources.iter().map(|(peer, _)| FoundSource { peer: *peer, name: None, complete: true }).collect();
+        let found = self.sources.iter().filter_map(Listed::source).collect();
         Box::pin(std::future::ready(Ok(found)))
     }
 
     fn connect(&self, peer: PeerId, _file: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
         Box::pin(async move {
-            let (_, address) = self.sources.iter().find(|(id, _)| *id == peer).ok_or(NoSession::Offline)?;
-            self.downloader.connect(peer, *address).await.map_err(NoSession::Failed)
+            let listed = self.sources.iter().find(|listed| listed.peer == peer).ok_or(NoSession::Offline)?;
+            self.downloader.connect(peer, listed.address).await.map_err(NoSession::Failed)
         })
     }
 

@@ -14,11 +14,13 @@ use choir_shared::PeerId;
 use choir_shared::dial::Surroundings;
 use choir_shared::identity::SecretKey;
 use choir_shared::wire::Hello;
+use choir_shared::wire::message::SERVES_PARTS;
 use quinn::TokioRuntime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::holding::Holding;
 use super::song::{COLLECTION, Song};
 use crate::internet::Host;
 
@@ -29,6 +31,8 @@ pub struct Peer {
     pub id: PeerId,
     pub host: Host,
     pub reach: Reach,
+    /// What it has of the song; a liar has nothing to be told about.
+    pub(super) holding: Option<Arc<Holding>>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -38,16 +42,25 @@ impl Peer {
     /// # Panics
     /// Outside of a tokio runtime, as all peers.
     pub fn downloader(host: &Host) -> Self {
-        Self::join(host, options(), |session| async move { drop(session.closed().await) })
+        Self::join(host, options(), None, |session| async move { drop(session.closed().await) })
     }
 
     /// One that serves the song as `choir` does.
     pub fn sharer(host: &Host, song: &Arc<Song>, options: EndpointOptions) -> Self {
+        Self::serving(host, Holding::whole(song), options)
+    }
+
+    /// One that has nothing of the song yet, and will serve what it has fetched of it.
+    pub fn member(host: &Host, song: &Arc<Song>) -> Self {
+        Self::serving(host, Holding::nothing(song), options())
+    }
+
+    fn serving(host: &Host, holding: Arc<Holding>, options: EndpointOptions) -> Self {
         let audiences = BTreeMap::from([(COLLECTION.to_owned(), Audience::Anyone)]);
-        let rules = Rules { audiences, ..Rules::default() };
+        let rules = Rules { audiences, parts: Some(Audience::Anyone), ..Rules::default() };
         let serve = Options { rules, ..Options::default() };
-        let uploads = Uploads::new(Arc::clone(song) as _, serve, CancellationToken::new(), &TaskTracker::new());
-        Self::join(host, options, move |session| {
+        let uploads = Uploads::new(Arc::clone(&holding) as _, serve, CancellationToken::new(), &TaskTracker::new());
+        Self::join(host, options, Some(holding), move |session| {
             let uploads = uploads.clone();
             async move { uploads.serve(session).await }
         })
@@ -56,10 +69,15 @@ impl Peer {
     /// One that sends the right hashes and the start of the song, and wrong bytes after that.
     pub fn liar(host: &Host, song: &Song) -> Self {
         let shelf = HostileShelf::new(&song.bytes, Mischief::WrongBytes);
-        Self::join(host, options(), move |session| shelf.clone().serve(session))
+        Self::join(host, options(), None, move |session| shelf.clone().serve(session))
     }
 
-    fn join<S>(host: &Host, options: EndpointOptions, serve: impl Fn(Session) -> S + Send + 'static) -> Self
+    fn join<S>(
+        host: &Host,
+        options: EndpointOptions,
+        holding: Option<Arc<Holding>>,
+        serve: impl Fn(Session) -> S + Send + 'static,
+    ) -> Self
     where
         S: Future<Output = ()> + Send + 'static,
     {
@@ -68,8 +86,9 @@ impl Peer {
         let id = secret.peer_id();
         let endpoint = Endpoint::over(secret, options, host.bind(PORT), Arc::new(TokioRuntime));
         let endpoint = endpoint.expect("the options are sound");
+        let features = if holding.is_some() { SERVES_PARTS } else { 0 };
         let hello =
-            |_| watch::channel(Hello { minor: 0, features: 0, agent: "simulated".to_owned(), tickets: vec![] }).1;
+            move |_| watch::channel(Hello { minor: 0, features, agent: "simulated".to_owned(), tickets: vec![] }).1;
         // One for each connection of a story.
         let (sessions, mut begun) = mpsc::channel(16);
         let reach = Reach::new(endpoint, hello, |_| false, sessions);
@@ -80,7 +99,7 @@ impl Peer {
                 tokio::spawn(serve(session));
             }
         });
-        Self { id, host: host.clone(), reach, _serving: AbortOnDropHandle::new(serving) }
+        Self { id, host: host.clone(), reach, holding, _serving: AbortOnDropHandle::new(serving) }
     }
 
     /// Where others dial it.
