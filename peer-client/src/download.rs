@@ -4,6 +4,7 @@
 //! - [`job`]: one file's life. It finds sources, connects, lets the scheduler decide, and finishes the file.
 //! - [`scheduler`]: pure: which leaves are asked of whom, and when.
 //! - [`fetch`]: one request on one stream: reads, verifies, writes.
+//! - [`writes`]: what was verified goes to the disk while more is read.
 //! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
 //! - [`status`]: what is told to people and scripts.
@@ -17,6 +18,7 @@ pub mod list;
 pub mod parts;
 pub mod scheduler;
 pub mod status;
+pub mod writes;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -11,9 +11,10 @@ use choir_shared::leaf::{LEAF_BYTES, LeafRange, LeafSet};
 use choir_shared::merkle::{LeafHashMismatch, TreeLayer, verify_leaves};
 use choir_shared::wire::{Get, Reason};
 use choir_shared::{Digest, FileId, PeerId};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::scheduler::{RequestId, SourceId};
+use super::writes::{Begun, Stopped, Writes};
 use crate::session::asking::{Answer, Arrivals, Delivery};
 use crate::session::{Session, SessionError};
 use crate::store::{Part, StoreError};
@@ -26,17 +27,15 @@ const BATCH_LEAVES: u32 = 16;
 /// listener nor whoever judges the source need wait for sixteen leaves.
 const BATCH_TIME: Duration = Duration::from_millis(5);
 
-/// Writes under way at once; more do not make a disk faster.
-pub const MAX_WRITES: u32 = 8;
+/// Writes that one fetch has under way while it reads on; all of a download have a limit of their own.
+const WRITES_AHEAD: usize = 8;
 
 /// What a download has in common with its fetches.
 #[derive(Clone)]
 pub struct Target {
     pub part: Arc<Part>,
     pub layer: Arc<TreeLayer>,
-    /// A permit moves into each write, which goes on when its fetch is stopped: whoever has all of them knows that
-    /// nothing is being written.
-    pub writes: Arc<Semaphore>,
+    pub writes: Arc<Writes>,
     /// What fetches tell the job. The job only does bookkeeping between two messages, so a full channel empties
     /// within microseconds; until then fetches wait, and through flow control so do the senders.
     pub news: mpsc::Sender<News>,
@@ -110,6 +109,12 @@ impl From<SessionError> for FetchEnd {
     }
 }
 
+impl From<Stopped> for FetchEnd {
+    fn from(_: Stopped) -> Self {
+        Self::Session(SessionError::Ended(None))
+    }
+}
+
 impl From<StoreError> for FetchEnd {
     fn from(error: StoreError) -> Self {
         Self::Disk(error)
@@ -155,12 +160,26 @@ impl Fetch {
             return Err(FetchEnd::Lacks);
         }
         let hashes = leaf_hashes(&mut delivery, &target.layer, self.range).await?;
-        let mut batches = Batches::new(file, self.range);
+        let (begun, writing) = mpsc::channel(WRITES_AHEAD);
+        // Whatever ends the reading, what was read before counts. That the disk failed is nobody's fault.
+        let (read, reported) = tokio::join!(self.read(target, delivery, &hashes, begun), self.report(target, writing));
+        reported.and(read)
+    }
+
+    /// Has everything verified that comes, and lines it up to be written.
+    async fn read(
+        &self,
+        target: &Target,
+        mut delivery: Box<Delivery>,
+        hashes: &[Digest],
+        begun: mpsc::Sender<(LeafRange, Begun)>,
+    ) -> Result<(), FetchEnd> {
+        let mut batches = Batches::new(target.layer.id(), self.range);
         while let Some((batch, data)) = batches.next(&mut delivery, self.end.load(Ordering::Relaxed)).await? {
-            check(&data, batch, self.range, &hashes)?;
-            write(target, batch, data).await?;
-            let news = News::Verified { id: self.id, source: self.source, leaves: batch };
-            if target.news.send(news).await.is_err() {
+            check(&data, batch, self.range, hashes)?;
+            let Some(first) = batch.leaves().next() else { continue };
+            let write = target.writes.begin(first, data).await?;
+            if begun.send((batch, write)).await.is_err() {
                 break;
             }
         }
@@ -168,6 +187,18 @@ impl Fetch {
             return batches.expect_end(&mut delivery).await;
         }
         delivery.stop();
+        Ok(())
+    }
+
+    /// Tells the job what is written.
+    async fn report(&self, target: &Target, mut writing: mpsc::Receiver<(LeafRange, Begun)>) -> Result<(), FetchEnd> {
+        while let Some((leaves, write)) = writing.recv().await {
+            write.written().await??;
+            let news = News::Verified { id: self.id, source: self.source, leaves };
+            if target.news.send(news).await.is_err() {
+                break;
+            }
+        }
         Ok(())
     }
 }
@@ -256,35 +287,6 @@ fn check(data: &[u8], batch: LeafRange, range: LeafRange, hashes: &[Digest]) -> 
     let first = (batch.first() - range.first()) as usize;
     let expected = hashes.get(first..first + batch.count() as usize).unwrap_or_default();
     verify_leaves(data, expected).map_err(|wrong| FetchEnd::BadData { leaf: batch.first() + wrong.position as u32 })
-}
-
-async fn write(target: &Target, batch: LeafRange, data: Vec<u8>) -> Result<(), FetchEnd> {
-    let part = Arc::clone(&target.part);
-    let permit = Arc::clone(&target.writes).acquire_owned().await.ok();
-    let Some(first) = batch.leaves().next() else { return Ok(()) };
-    let write = move || {
-        let written = part.write(first, &data);
-        drop(permit);
-        written
-    };
-    match tokio::task::spawn_blocking(write).await {
-        Ok(written) => {
-            written?;
-            if target.part.is_sync_due() {
-                let (part, permit) = (Arc::clone(&target.part), Arc::clone(&target.writes).try_acquire_owned());
-                // Counts as a write, so it ends before the file is finished. If it fails, finishing says so.
-                tokio::task::spawn_blocking(move || {
-                    if let Err(error) = part.sync() {
-                        tracing::error!(%error, "a part of a download was lost on its way to the disk");
-                    }
-                    drop(permit);
-                });
-            }
-            Ok(())
-        }
-        // The runtime is shutting down.
-        Err(_cancelled) => Err(FetchEnd::Session(SessionError::Ended(None))),
-    }
 }
 
 /// Cuts a range into batches, and the stream of bytes into them.

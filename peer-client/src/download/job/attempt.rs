@@ -8,18 +8,19 @@ use choir_shared::PeerId;
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::{CloseCode, Reason, StreamCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::sources::{Known, Out, SourceState, Sources};
 use super::transfer::Transfer;
 use super::{Job, Setback};
 use crate::clock::now;
-use crate::download::fetch::{self, FetchEnd, MAX_WRITES, News, Start, Stock, Target};
+use crate::download::fetch::{self, FetchEnd, News, Start, Stock, Target};
 use crate::download::links::{Link, Standing};
 use crate::download::parts::Offer;
 use crate::download::scheduler::{MemberLot, SourceId};
 use crate::download::status::{State, Why};
+use crate::download::writes::Writes;
 use crate::download::{FoundSource, IndexUnreachable, NoSession};
 use crate::session::SessionError;
 use crate::store::{Part, Resumed};
@@ -52,7 +53,7 @@ const NEWS_CAPACITY: usize = 64;
 pub(super) struct Attempt<'a> {
     job: &'a Job,
     part: Arc<Part>,
-    writes: Arc<Semaphore>,
+    writes: Arc<Writes>,
     sources: Sources,
     /// Everything that runs beside the loop below; dropped with the attempt, which stops it all.
     tasks: JoinSet<Happened>,
@@ -90,8 +91,8 @@ impl<'a> Attempt<'a> {
         let mut attempt = Self {
             sources: Sources::new(job.request.file.length(), job.workshop.me),
             job,
+            writes: Writes::new(Arc::clone(&part)),
             part,
-            writes: Arc::new(Semaphore::new(MAX_WRITES as usize)),
             tasks: JoinSet::new(),
             news,
             transfer: None,
@@ -118,8 +119,7 @@ impl<'a> Attempt<'a> {
         let result = self.work().await;
         // Nothing of this attempt may still write when the next one, or the finishing, begins.
         self.tasks.shutdown().await;
-        let all_writes = Arc::clone(&self.writes).acquire_many_owned(MAX_WRITES).await;
-        drop(all_writes);
+        self.writes.finish().await;
         self.show();
         (result, self.transfer.map(Transfer::into_offer))
     }
