@@ -65,6 +65,9 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// Handshakes under way before strangers must prove their address first (QUIC Retry).
 const RETRY_ABOVE: usize = 64;
 
+/// How long leaving takes at most.
+const FAREWELL: Duration = Duration::from_millis(20);
+
 /// How an endpoint is made.
 #[derive(Clone, Debug)]
 pub struct EndpointOptions {
@@ -190,10 +193,12 @@ impl Endpoint {
         }
     }
 
-    /// Tells everyone that we leave, and waits until they were told.
+    /// Tells everyone that we leave, and waits until that is on its way.
     pub async fn close(&self) {
         self.quic.close(VarInt::from_u32(wire::CloseCode::Leaving.code()), b"");
-        self.quic.wait_idle().await;
+        // Idle it is only after three probe timeouts, in which it would say so again to whoever still sends (RFC 9000
+        // section 10.2): at least 80 ms, at the end of every command.
+        let _ = tokio::time::timeout(FAREWELL, self.quic.wait_idle()).await;
     }
 
     /// A dual-stack socket reaches IPv4 through mapped addresses; an IPv4 socket knows only the plain ones.

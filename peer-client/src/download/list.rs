@@ -32,6 +32,8 @@ struct Shared {
     entries: Mutex<BTreeMap<DownloadId, Entry>>,
     /// Counts changes of which files are waited for.
     wanted: watch::Sender<u64>,
+    /// Counts changes of any download's state.
+    turned: watch::Sender<u64>,
 }
 
 struct Entry {
@@ -72,6 +74,7 @@ impl Downloads {
             cancel,
             entries: Mutex::default(),
             wanted: watch::Sender::new(0),
+            turned: watch::Sender::new(0),
         };
         let downloads = Self { shared: Arc::new(shared) };
         for row in rows {
@@ -165,6 +168,11 @@ impl Downloads {
         self.shared.wanted.subscribe()
     }
 
+    /// Changes whenever a download's state does, and not for mere progress.
+    pub fn turned(&self) -> watch::Receiver<u64> {
+        self.shared.turned.subscribe()
+    }
+
     async fn halt(&self, id: DownloadId, state: State) -> Result<(), ListError> {
         {
             let mut entries = self.entries();
@@ -215,18 +223,25 @@ impl Downloads {
         };
         let (downloads, mut status) = (self.clone(), entry.status.subscribe());
         self.shared.tracker.spawn(async move {
-            let mut waited = false;
+            let (mut waited, mut state) = (false, status.borrow().state);
             let mut job = std::pin::pin!(stop.run_until_cancelled(job.run()));
             loop {
                 tokio::select! {
                     ended = &mut job => {
+                        downloads.shared.turned.send_modify(|count| *count += 1);
                         if ended.is_some() {
                             downloads.ended(id).await;
                         }
                         return;
                     }
                     Ok(()) = status.changed() => {
-                        let waits = status.borrow_and_update().waits_for_a_source();
+                        let (waits, now) = {
+                            let status = status.borrow_and_update();
+                            (status.waits_for_a_source(), status.state)
+                        };
+                        if std::mem::replace(&mut state, now) != now {
+                            downloads.shared.turned.send_modify(|count| *count += 1);
+                        }
                         if waits != waited {
                             downloads.shared.wanted.send_modify(|count| *count += 1);
                         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use choir_shared::SafeName;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use tokio::sync::watch;
 
 use super::PeerService;
 use crate::api::types::{DownloadAction, DownloadEvent, NewDownload};
@@ -14,7 +15,7 @@ use crate::daemon::errors::list_error;
 use crate::download::list::Downloads;
 use crate::download::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 
-/// How often the list is compared with what was told last.
+/// How often the list is compared with what was told last, if nothing begins or ends.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Folders inside each other that a request may ask for.
@@ -65,7 +66,7 @@ impl PeerService {
 
     /// A snapshot, then whatever differs from what was told before.
     pub(super) fn download_changes(&self) -> BoxStream<'static, DownloadEvent> {
-        let told = Told { downloads: self.downloads.clone(), last: None };
+        let told = Told { downloads: self.downloads.clone(), turned: self.downloads.turned(), last: None };
         futures_util::stream::unfold(told, |mut told| async move {
             let events = told.next().await;
             Some((futures_util::stream::iter(events), told))
@@ -78,6 +79,7 @@ impl PeerService {
 /// What one reader of events was told.
 struct Told {
     downloads: Downloads,
+    turned: watch::Receiver<u64>,
     last: Option<BTreeMap<DownloadId, DownloadStatus>>,
 }
 
@@ -88,7 +90,7 @@ impl Told {
             self.last = Some(downloads.iter().map(|status| (status.id, status.clone())).collect());
             return vec![DownloadEvent::Snapshot { downloads }];
         };
-        tokio::time::sleep(TELL_EVERY).await;
+        let _ = tokio::time::timeout(TELL_EVERY, self.turned.changed()).await;
         let changed: Vec<_> =
             self.downloads.list().into_iter().filter(|status| last.get(&status.id) != Some(status)).collect();
         last.extend(changed.iter().map(|status| (status.id, status.clone())));
