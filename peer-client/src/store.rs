@@ -9,33 +9,40 @@
 //! 1. Only verified leaves are written. The final name never holds a wrong byte, whenever the power fails:
 //!    contents reach the disk before the rename, the rename before success is reported.
 //! 2. A failed `fdatasync` is final: the part is thrown away. The kernel may have dropped the pages and marked them
-//!    clean; asking again would "succeed" (ATC '20, "Can Applications Recover from fsync Failures?").
+//!    clean; asking again would "succeed", and so would reading them (ATC '20, "Can Applications Recover from fsync
+//!    Failures?"). A download whose disk was merely full begins again once there is room.
 //! 3. Nothing is ever replaced: an occupied name gets a number.
-//! 4. Everything is opened relative to a handle of the folder, and links are neither followed out of it nor made.
+//! 4. A file that was finished is found again, whether or not anybody lived to report it.
+//! 5. Everything is opened relative to a handle of the folder, and links are neither followed out of it nor made.
 
+pub mod disk;
 mod finish;
 mod part;
 
+#[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(test)]
+mod tests;
+
+pub use disk::{Disk, LocalDisk};
+pub use finish::find_finished;
 pub use part::{Part, Resumed};
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Below each download folder.
 pub const PARTIAL_FOLDER: &str = ".partial";
-
-/// Bytes that still fit on the disk of `folder`, as far as its file system tells. A quota may leave less. Blocks.
-pub fn room(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    // Some network file systems say that they have no size at all.
-    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
-}
 
 /// Why bytes could not be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the disk is full")]
     DiskFull,
+    /// What was written found no room on its way from memory to the disk; nothing of it is left.
+    #[error("the disk is full, and {} was lost", .path.display())]
+    LostToFullDisk { path: PathBuf },
     #[error("cannot {doing} {}: {source}", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
 }
@@ -43,9 +50,19 @@ pub enum StoreError {
 impl StoreError {
     fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::Io { doing, path, source },
-        }
+        move |source| if is_full(&source) { Self::DiskFull } else { Self::Io { doing, path, source } }
     }
+
+    /// Of a part that could not be synced.
+    fn lost(path: &Path, error: &Arc<io::Error>) -> Self {
+        let path = path.to_owned();
+        if is_full(error) {
+            return Self::LostToFullDisk { path };
+        }
+        Self::Io { doing: "save", path, source: io::Error::new(error.kind(), Arc::clone(error)) }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

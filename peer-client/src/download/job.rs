@@ -22,7 +22,7 @@ use super::links::Links;
 use super::parts::{Offer, Parts};
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
 use crate::clock::now;
-use crate::store::{self, Part, StoreError};
+use crate::store::{self, Disk, Part, Resumed, StoreError};
 use attempt::Attempt;
 
 /// Asking again for sources when nobody told us of one: indexes tell within seconds, this is for when they forgot.
@@ -34,6 +34,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// A full disk is looked at this often; that costs one system call.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
+/// A disk that has room and loses a file all the same has a quota, or is not the disk it says it is. The file would be
+/// fetched again and again, so after this many times somebody has to look.
+const MOST_LOSSES: u32 = 1;
+
 /// Attempts begin at least so far apart, whoever says that there is a source: an index that says so all the time must
 /// not keep us asking all the time.
 const AT_LEAST_APART: Duration = Duration::from_secs(2);
@@ -43,6 +47,7 @@ pub struct Workshop {
     pub me: PeerId,
     pub finder: Arc<dyn Finder>,
     pub links: Links,
+    pub disk: Arc<dyn Disk>,
     /// What others may fetch of files that are still being fetched.
     pub parts: Parts,
     /// Files that look for sources or wait in queues at once.
@@ -66,6 +71,12 @@ enum Setback {
     Disk(StoreError),
 }
 
+/// What an earlier attempt left.
+enum Found {
+    Finished(SafeName),
+    Part(Arc<Part>, Option<Resumed>),
+}
+
 /// A download while it is worked on. Dropping the future that [`Job::run`] returns pauses it: all it started stops,
 /// all that was verified stays.
 pub struct Job {
@@ -81,6 +92,7 @@ impl Job {
         let started = now();
         // What is here is to be had while this download waits.
         let mut offer = None;
+        let mut losses = 0;
         loop {
             let begun = now();
             let (why, message, pause) = match self.attempt(&mut offer).await {
@@ -88,6 +100,17 @@ impl Job {
                 Err(Setback::Disk(StoreError::DiskFull)) => {
                     self.wait_for_room().await;
                     continue;
+                }
+                Err(Setback::Disk(StoreError::LostToFullDisk { .. })) if losses < MOST_LOSSES => {
+                    losses += 1;
+                    // Its part takes room for as long as anybody holds it.
+                    offer = None;
+                    self.tell(|status| status.bytes_done = 0);
+                    self.wait_for_room().await;
+                    continue;
+                }
+                Err(Setback::Disk(error @ StoreError::LostToFullDisk { .. })) => {
+                    return self.failed(Why::DiskFull, error.to_string());
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
                 Err(Setback::OutOfSources(Why::NoSources, message)) => (Why::NoSources, message, SEARCH_AGAIN),
@@ -115,8 +138,8 @@ impl Job {
                 () = tokio::time::sleep(LOOK_FOR_ROOM) => {}
                 () = self.poke.notified() => return,
             }
-            let folder = self.request.folder.clone();
-            match blocking(move || Ok(store::room(&folder))).await {
+            let (disk, folder) = (Arc::clone(&self.workshop.disk), self.request.folder.clone());
+            match blocking(move || Ok(disk.room(&folder))).await {
                 Ok(Some(room)) if room < missing => {}
                 // A file system that does not tell is tried.
                 Ok(_) | Err(_) => return,
@@ -132,24 +155,30 @@ impl Job {
             status.reason = None;
             status.message = None;
         });
-        let (part, resumed) = self.open().await?;
-        let part = Arc::new(part);
+        let name = SafeName::sanitise(&self.request.name, &self.request.file.short());
+        let (part, resumed) = match self.open(name.clone()).await? {
+            Found::Finished(name) => return Ok(self.request.folder.join(name.as_str())),
+            Found::Part(part, resumed) => (part, resumed),
+        };
         let (fetched, offered) = Attempt::new(self, Arc::clone(&part), resumed).run().await;
         *offer = offered;
         fetched?;
 
         self.tell(|status| status.state = State::Verifying);
-        let name = SafeName::sanitise(&self.request.name, &self.request.file.short());
         let name = blocking(move || part.finish(&name)).await?;
         Ok(self.request.folder.join(name.as_str()))
     }
 
-    async fn open(&self) -> Result<(Part, Option<store::Resumed>), Setback> {
+    async fn open(&self, name: SafeName) -> Result<Found, Setback> {
+        let disk = Arc::clone(&self.workshop.disk);
         let (folder, file) = (self.request.folder.clone(), self.request.file);
         blocking(move || {
-            let part = Part::open(&folder, file)?;
+            if let Some(name) = store::find_finished(&*disk, &folder, file, &name)? {
+                return Ok(Found::Finished(name));
+            }
+            let part = Part::open_on(&*disk, &folder, file)?;
             let resumed = part.resume()?;
-            Ok((part, resumed))
+            Ok(Found::Part(Arc::new(part), resumed))
         })
         .await
     }
@@ -204,14 +233,18 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use choir_shared::identity::SecretKey;
-    use choir_shared::leaf::FileLength;
-    use choir_shared::{Digest, FileId, PeerId};
+    use choir_shared::merkle::{HashedFile, TreeHasher, TreeLayer};
+    use choir_shared::{FileId, PeerId};
     use tokio::sync::mpsc;
 
     use super::super::{BoxFuture, FoundSource, IndexUnreachable, NoSession};
     use super::*;
     use crate::session::Session;
+    use crate::store::LocalDisk;
+    use crate::store::faulty::FaultyDisk;
 
     /// Knows nobody, and tells when it is asked.
     struct Nobody(mpsc::Sender<()>);
@@ -239,30 +272,51 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn news_without_end_do_not_make_us_ask_without_end() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A job for a small song on `disk` that knows nobody, and a word whenever it asks who has the song.
+    fn job(folder: &Path, disk: Arc<dyn Disk>) -> (Job, mpsc::Receiver<()>) {
         let request = DownloadRequest {
-            file: FileId::new(Digest::of(b"song"), FileLength::new(100_000).unwrap()),
+            file: song().1.id,
             name: "song.ogg".into(),
-            folder: folder.path().to_owned(),
+            folder: folder.to_owned(),
             group: None,
             sources: vec![],
         };
-        let (asks, mut asked) = mpsc::channel(9);
+        let (asks, asked) = mpsc::channel(9);
         let finder: Arc<dyn Finder> = Arc::new(Nobody(asks));
         let workshop = Workshop {
             me: SecretKey::from_seed(&[1; 32]).peer_id(),
             links: Links::new(Arc::clone(&finder)),
             finder,
+            disk,
             parts: Parts::default(),
             attempts: Arc::new(Semaphore::new(1)),
             transfers: Arc::new(Semaphore::new(1)),
         };
         let status = watch::Sender::new(DownloadStatus::of(&request));
-        let mut seen = status.subscribe();
-        let poke = Arc::<Notify>::default();
-        let job = Job { request, status, poke: Arc::clone(&poke), workshop: Arc::new(workshop) };
+        (Job { request, status, poke: Arc::default(), workshop: Arc::new(workshop) }, asked)
+    }
+
+    fn song() -> (Vec<u8>, HashedFile) {
+        let data = vec![7; 100_000];
+        let mut hasher = TreeHasher::new();
+        hasher.update(&data);
+        (data, hasher.finish().unwrap())
+    }
+
+    /// All of the song, as an earlier run left it.
+    fn fetched(folder: &Path, disk: &dyn Disk) -> Part {
+        let (data, file) = song();
+        let part = Part::open_on(disk, folder, file.id).unwrap();
+        part.save_layer(&TreeLayer::of_leaves(file.id, &file.leaves).unwrap()).unwrap();
+        part.write(file.id.length().leaf(0).unwrap(), &data).unwrap();
+        part
+    }
+
+    #[tokio::test]
+    async fn news_without_end_do_not_make_us_ask_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (job, mut asked) = job(folder.path(), Arc::new(LocalDisk));
+        let (mut seen, poke) = (job.status.subscribe(), Arc::clone(&job.poke));
         let start = Instant::now();
         let running = tokio::spawn(job.run());
         asked.recv().await.unwrap();
@@ -271,5 +325,66 @@ mod tests {
         asked.recv().await.unwrap();
         assert!(start.elapsed() >= AT_LEAST_APART);
         running.abort();
+    }
+
+    #[tokio::test]
+    async fn what_a_full_disk_lost_is_begun_again_once_it_fits_and_then_no_more() {
+        let (folder, disk) = (Path::new("/downloads"), FaultyDisk::default());
+        drop(fetched(folder, &disk));
+        let size = song().1.id.length().bytes();
+        disk.set_room(size - 1);
+        disk.fail_syncs(true);
+        let (job, mut asked) = job(folder, Arc::new(disk.clone()));
+        let (mut seen, parts) = (job.status.subscribe(), job.workshop.parts.clone());
+        let running = tokio::spawn(job.run());
+        let full = |status: &DownloadStatus| (status.state, status.reason) == (State::Waiting, Some(Why::DiskFull));
+        assert_eq!(seen.wait_for(full).await.unwrap().bytes_done, 0, "nothing of it is left");
+        assert!(parts.files().is_empty(), "nor does anybody hold its room");
+
+        disk.fail_syncs(false);
+        disk.set_room(size);
+        asked.recv().await.unwrap();
+        seen.wait_for(DownloadStatus::waits_for_a_source).await.unwrap();
+        running.abort();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_lost_again_although_there_is_room_is_not_fetched_for_ever() {
+        let (folder, disk) = (Path::new("/downloads"), FaultyDisk::default());
+        drop(fetched(folder, &disk));
+        disk.fail_syncs(true);
+        let (job, _asked) = job(folder, Arc::new(disk.clone()));
+        let (mut seen, poke) = (job.status.subscribe(), Arc::clone(&job.poke));
+        let running = tokio::spawn(job.run());
+        let full = |status: &DownloadStatus| (status.state, status.reason) == (State::Waiting, Some(Why::DiskFull));
+        seen.wait_for(full).await.unwrap();
+        disk.fail_syncs(false);
+        drop(fetched(folder, &disk));
+        disk.fail_syncs(true);
+        poke.notify_one();
+        let outcome = running.await.unwrap();
+        assert!(matches!(&outcome, Outcome::Failed(Why::DiskFull, words) if words.contains("lost")), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_finished_before_anybody_could_say_so_is_found_and_not_fetched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = SafeName::new("song.ogg").unwrap();
+        fetched(folder.path(), &LocalDisk).finish(&name).unwrap();
+        let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
+        let outcome = job.run().await;
+        assert!(matches!(&outcome, Outcome::Done(path) if *path == folder.path().join("song.ogg")), "{outcome:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_file_of_the_same_name_and_length_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("song.ogg"), vec![8; 100_000]).unwrap();
+        drop(fetched(folder.path(), &LocalDisk));
+        let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
+        let outcome = job.run().await;
+        assert!(matches!(&outcome, Outcome::Done(path) if path.ends_with("song (2).ogg")), "{outcome:?}");
+        assert_eq!(std::fs::read(folder.path().join("song.ogg")).unwrap(), [8; 100_000]);
     }
 }

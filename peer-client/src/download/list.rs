@@ -141,7 +141,8 @@ impl Downloads {
         self.halt(id, State::Cancelled).await?;
         let request = self.entries().get(&id).map(|entry| entry.request.clone());
         if let Some(DownloadRequest { folder, file, .. }) = request {
-            let discard = move || Part::open(&folder, file).and_then(Part::discard);
+            let disk = Arc::clone(&self.shared.workshop.disk);
+            let discard = move || Part::open_on(&*disk, &folder, file).and_then(Part::discard);
             if let Ok(Err(error)) = tokio::task::spawn_blocking(discard).await {
                 tracing::warn!(%error, "what was fetched of a cancelled download stays on disk");
             }

@@ -73,18 +73,19 @@ impl Writes {
     fn work(self: Arc<Self>) {
         while let Some(Write { first, data, done, room }) = self.next() {
             let written = self.part.write(first, &data);
-            if written.is_ok() && self.part.is_sync_due() {
-                self.sync();
-            }
+            let is_sync_due = written.is_ok() && self.part.is_sync_due();
             // Nobody may be waiting for it any more.
             let _ = done.send(written);
-            drop(room);
+            if is_sync_due {
+                self.sync(room);
+            }
         }
     }
 
-    /// Beside the writes that follow. If it fails, finishing the file says so.
-    fn sync(&self) {
-        let (part, room) = (Arc::clone(&self.part), Arc::clone(&self.room).try_acquire_owned());
+    /// Beside the writes that follow, and like a write: it keeps the room of the one before it, so it ends before the
+    /// file is finished. If it fails, so does every write after it.
+    fn sync(&self, room: OwnedSemaphorePermit) {
+        let part = Arc::clone(&self.part);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = part.sync() {
                 tracing::error!(%error, "a part of a download was lost on its way to the disk");

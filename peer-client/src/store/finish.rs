@@ -1,18 +1,22 @@
 //! How a complete part becomes a file.
 
+use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use choir_shared::SafeName;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat_with, unlinkat};
-use rustix::io::Errno;
+use choir_shared::merkle::TreeHasher;
+use choir_shared::{FileId, SafeName};
 
-use super::part::{Part, layer_name, part_name};
-use super::{PARTIAL_FOLDER, StoreError};
+use super::StoreError;
+use super::disk::{Disk, DiskFile, Folder};
+use super::part::{Part, layer_draft_name, layer_name, part_name};
 
 /// "Title (2).ogg" … "Title (999).ogg"; a thousand files of one name are a mistake somewhere else.
 const MOST_NUMBERS: u32 = 999;
+
+/// How much of a finished file is read at once when it is looked for.
+const READ_BYTES: usize = 1 << 20;
 
 /// Two that finish at the same time must see each other's names: the kernel keeps apart only those that are equal
 /// letter by letter.
@@ -22,28 +26,17 @@ impl Part {
     /// Puts the file in its place. All leaves must be there; that proves the root, so nothing is read again.
     /// Returns the name it got, in the folder it was begun below.
     pub fn finish(&self, name: &SafeName) -> Result<SafeName, StoreError> {
-        if self.syncing.failed.load(Ordering::Relaxed) {
-            return Err(StoreError::io("save", &self.path)(io::Error::other("an earlier part of it was lost")));
-        }
         self.sync()?;
         let name = self.rename(name).map_err(StoreError::io("finish", &self.path))?;
-        self.sync_folder().map_err(StoreError::io("save the folder of", &self.path))?;
-        let _ = self.partial.remove_file(layer_name(self.id));
-        // Stays if other downloads are under way.
-        let _ = self.folder.remove_dir(PARTIAL_FOLDER);
+        self.folder.sync_names().map_err(StoreError::io("save the folder of", &self.path))?;
+        tidy(&*self.folder, self.id);
         Ok(name)
-    }
-
-    /// The handle itself only names the folder (`O_PATH`); syncing takes one that is open for reading.
-    fn sync_folder(&self) -> io::Result<()> {
-        Ok(fsync(openat(&self.folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)?)
     }
 
     fn rename(&self, name: &SafeName) -> io::Result<SafeName> {
         let _turn = NAMING.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = self.names_in_folder()?;
-        let candidates = std::iter::once(name.clone()).chain((2..=MOST_NUMBERS).map(|number| name.numbered(number)));
-        for candidate in candidates.filter(|candidate| !taken.contains(&candidate.collision_key())) {
+        let taken = collision_keys(&self.folder.names()?);
+        for candidate in candidates(name).filter(|candidate| !taken.contains(&candidate.collision_key())) {
             match self.rename_to(&candidate) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -53,23 +46,79 @@ impl Part {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Names that differ only in case are one name on many systems.
-    fn names_in_folder(&self) -> io::Result<std::collections::HashSet<String>> {
-        let names = self.folder.entries()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter_map(|name| SafeName::new(&name).ok()).map(|name| name.collision_key()).collect())
-    }
-
     /// `rename` would replace; the kernel can refuse to, and where the file system cannot, a hard link does.
     fn rename_to(&self, name: &SafeName) -> io::Result<()> {
         let part = part_name(self.id);
-        match renameat_with(&self.partial, &part, &self.folder, name.as_str(), RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                linkat(&self.partial, &part, &self.folder, name.as_str(), AtFlags::empty())?;
-                Ok(unlinkat(&self.partial, &part, AtFlags::empty())?)
+        match self.folder.finish_draft(&part, name.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.folder.link_draft(&part, name.as_str())?;
+                self.folder.remove_draft(&part)
             }
-            other => Ok(other?),
+            other => other,
         }
     }
+}
+
+/// Looks for a file that an earlier run finished, but did not live to report: as `name`, or that with a number.
+/// Its bytes are compared, so whatever else has the name is left alone and not taken for it.
+pub fn find_finished(
+    disk: &dyn Disk,
+    folder: &Path,
+    id: FileId,
+    name: &SafeName,
+) -> Result<Option<SafeName>, StoreError> {
+    let find = || {
+        let folder = disk.open(folder)?;
+        let names: HashSet<String> = folder.names()?.into_iter().collect();
+        let taken = collision_keys(&names);
+        let candidates = candidates(name).take_while(|candidate| taken.contains(&candidate.collision_key()));
+        for candidate in candidates.filter(|candidate| names.contains(candidate.as_str())) {
+            let holds = match folder.finished(candidate.as_str()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                file => holds(&*file?, id)?,
+            };
+            if holds {
+                folder.sync_names()?;
+                let _ = folder.remove_draft(&part_name(id));
+                tidy(&*folder, id);
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    };
+    find().map_err(StoreError::io("look into", folder))
+}
+
+fn holds(file: &dyn DiskFile, id: FileId) -> io::Result<bool> {
+    let length = id.length().bytes();
+    if file.size()? != length {
+        return Ok(false);
+    }
+    let (mut hasher, mut buffer, mut read) = (TreeHasher::new(), vec![0; READ_BYTES], 0);
+    while read < length {
+        let piece = &mut buffer[..(length - read).min(READ_BYTES as u64) as usize];
+        file.read_exact_at(piece, read)?;
+        hasher.update(piece);
+        read += piece.len() as u64;
+    }
+    Ok(hasher.finish().is_ok_and(|found| found.id == id))
+}
+
+/// `.partial` stays if other downloads are under way. If something else stays, it is in nobody's way.
+fn tidy(folder: &dyn Folder, id: FileId) {
+    let _ = folder.remove_draft(&layer_name(id));
+    let _ = folder.remove_draft(&layer_draft_name(id));
+    folder.remove_partial();
+}
+
+fn candidates(name: &SafeName) -> impl Iterator<Item = SafeName> {
+    std::iter::once(name.clone()).chain((2..=MOST_NUMBERS).map(|number| name.numbered(number)))
+}
+
+/// Names that differ only in case are one name on many systems.
+fn collision_keys<'a>(names: impl IntoIterator<Item = &'a String>) -> HashSet<String> {
+    let safe = names.into_iter().filter_map(|name| SafeName::new(name).ok());
+    safe.map(|name| name.collision_key()).collect()
 }
 
 #[cfg(test)]
@@ -78,9 +127,10 @@ mod tests {
     use std::{fs, thread};
 
     use choir_shared::leaf::LEAF_BYTES;
-    use choir_shared::merkle::{HashedFile, TreeHasher, TreeLayer};
+    use choir_shared::merkle::{HashedFile, TreeLayer};
 
     use super::*;
+    use crate::store::PARTIAL_FOLDER;
 
     fn song(bytes: usize) -> (Vec<u8>, HashedFile) {
         let data: Vec<u8> = (0..bytes).map(|n| (n * 31 + (n >> 8) * 17) as u8).collect();
@@ -93,10 +143,15 @@ mod tests {
         SafeName::new(name).unwrap()
     }
 
-    fn fetched(folder: &std::path::Path, data: &[u8], file: &HashedFile) -> Part {
+    fn fetched(folder: &Path, data: &[u8], file: &HashedFile) -> Part {
         let part = Part::open(folder, file.id).unwrap();
         part.write(file.id.length().leaf(0).unwrap(), data).unwrap();
         part
+    }
+
+    /// As a program leaves it that is killed at the wrong moment.
+    fn half_saved_layer(folder: &Path, file: &HashedFile) {
+        fs::write(folder.join(PARTIAL_FOLDER).join(layer_draft_name(file.id)), b"half").unwrap();
     }
 
     #[test]
@@ -126,32 +181,10 @@ mod tests {
         let (data, file) = song(100_000);
         let part = fetched(folder.path(), &data, &file);
         part.save_layer(&TreeLayer::of_leaves(file.id, &file.leaves).unwrap()).unwrap();
+        half_saved_layer(folder.path(), &file);
         assert_eq!(part.finish(&safe("Song.ogg")).unwrap().as_str(), "Song.ogg");
         assert_eq!(fs::read(folder.path().join("Song.ogg")).unwrap(), data);
         assert!(!folder.path().join(PARTIAL_FOLDER).exists());
-    }
-
-    #[test]
-    fn a_sync_that_failed_once_is_never_made_good_by_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let (data, file) = song(10);
-        let part = fetched(folder.path(), &data, &file);
-        part.syncing.failed.store(true, Ordering::Relaxed);
-        assert!(part.finish(&safe("Song.ogg")).is_err());
-        assert!(!folder.path().join("Song.ogg").exists());
-    }
-
-    #[test]
-    fn a_part_that_could_not_be_synced_is_not_believed_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let (data, file) = song(100_000);
-        let mut part = fetched(folder.path(), &data, &file);
-        part.save_layer(&TreeLayer::of_leaves(file.id, &file.leaves).unwrap()).unwrap();
-        // A device that cannot be synced.
-        part.file = fs::File::open("/dev/null").unwrap();
-        assert!(part.finish(&safe("Song.ogg")).is_err());
-        let again = Part::open(folder.path(), file.id).unwrap().resume().unwrap().unwrap();
-        assert_eq!(again.held.bytes(), 0);
     }
 
     #[test]
@@ -182,7 +215,7 @@ mod tests {
             });
             let names =
                 fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let folded: std::collections::HashSet<_> = names.map(|name| name.to_lowercase()).collect();
+            let folded: HashSet<_> = names.map(|name| name.to_lowercase()).collect();
             assert_eq!(folded.len(), 3, "two songs and the folder of parts: {folded:?}");
         }
     }
@@ -204,10 +237,25 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_has_another_name_as_well_is_not_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = song(10);
+        fs::create_dir(folder.path().join(PARTIAL_FOLDER)).unwrap();
+        fs::write(folder.path().join("mine.ogg"), b"precious").unwrap();
+        fs::hard_link(folder.path().join("mine.ogg"), folder.path().join(PARTIAL_FOLDER).join(part_name(file.id)))
+            .unwrap();
+        fetched(folder.path(), &data, &file).finish(&safe("Song.ogg")).unwrap();
+        assert_eq!(fs::read(folder.path().join("mine.ogg")).unwrap(), b"precious");
+        assert_eq!(fs::read(folder.path().join("Song.ogg")).unwrap(), data);
+    }
+
+    #[test]
     fn discarding_removes_the_part_and_its_layer() {
         let folder = tempfile::tempdir().unwrap();
         let (data, file) = song(10);
-        fetched(folder.path(), &data, &file).discard().unwrap();
+        let part = fetched(folder.path(), &data, &file);
+        half_saved_layer(folder.path(), &file);
+        part.discard().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

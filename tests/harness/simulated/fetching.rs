@@ -11,6 +11,7 @@ use choir_peer::download::parts::Parts;
 use choir_peer::download::status::{DownloadRequest, DownloadStatus};
 use choir_peer::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use choir_peer::session::Session;
+use choir_peer::store::LocalDisk;
 use choir_shared::{FileId, PeerId};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -83,6 +84,7 @@ impl Fetching {
             links: Links::new(Arc::clone(&finder)),
             finder,
             me: downloader.id,
+            disk: Arc::new(LocalDisk),
             parts: downloader.holding.as_ref().map_or_else(Parts::default, |holding| holding.parts.clone()),
             attempts: Arc::new(Semaphore::new(1)),
             transfers: Arc::new(Semaphore::new(1)),
