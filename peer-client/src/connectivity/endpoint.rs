@@ -15,6 +15,8 @@ use quinn::{
     AsyncUdpSocket, ClientConfig, EndpointConfig, MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime,
     TransportConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::congestion;
@@ -67,6 +69,20 @@ const RETRY_ABOVE: usize = 64;
 
 /// How long leaving takes at most.
 const FAREWELL: Duration = Duration::from_millis(20);
+
+/// A key for one purpose. These are the same after a restart, so that a peer that was killed can tell those who still
+/// send to it that their connection is no more (RFC 9000 section 10.3); otherwise they would wait for
+/// [`IDLE_TIMEOUT`]. One home has one running peer, and no other shares its key.
+fn derived(secret: &SecretKey, purpose: &str) -> hmac::Key {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.seed()), purpose.as_bytes());
+    hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
+}
+
+/// A number that nobody else can guess.
+fn derived_number(secret: &SecretKey, purpose: &str) -> u64 {
+    let tag = hmac::sign(&derived(secret, purpose), b"");
+    tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
 
 /// How an endpoint is made.
 #[derive(Clone, Debug)]
@@ -142,7 +158,9 @@ impl Endpoint {
         };
         let server = ServerConfigs { near: server_config(Nearness::Near), far: server_config(Nearness::Far) };
 
-        let mut config = EndpointConfig::default();
+        let mut config = EndpointConfig::new(Arc::new(derived(&secret, "choir stateless reset")));
+        let connection_ids = derived_number(&secret, "choir connection ids");
+        config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_ids)));
         config.max_udp_payload_size(MAX_DATAGRAM)?;
         let default_server = ServerConfig::clone(&server.far);
         let quic = quinn::Endpoint::new_with_abstract_socket(config, Some(default_server), socket, runtime)
@@ -313,4 +331,47 @@ pub enum DialError {
     Cipher(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
     #[error("{0}")]
     Connect(#[from] quinn::ConnectError),
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn::ConnectionError;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// Ends a peer without a word, as `kill -9` does: what it runs on is gone before it could say any.
+    fn kill(runtime: Runtime) {
+        drop(runtime);
+    }
+
+    #[test]
+    fn a_peer_that_was_killed_and_is_back_tells_who_still_sends_to_it() {
+        let [secret, ours] = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let [first, second, alive] = [(); 3].map(|()| Runtime::new().unwrap());
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = first.block_on(async {
+            let endpoint = Endpoint::bind(secret.clone(), EndpointOptions::new(local)).unwrap();
+            let address = endpoint.local_address().unwrap();
+            tokio::spawn(async move {
+                let _connection = endpoint.accept().await.unwrap().unwrap().await.unwrap();
+                std::future::pending::<()>().await;
+            });
+            address
+        });
+        let connection = alive.block_on(async {
+            let endpoint = Endpoint::bind(ours, EndpointOptions::new(local)).unwrap();
+            endpoint.dial(address, Expected::Peer(secret.peer_id())).unwrap().await.unwrap()
+        });
+        kill(first);
+        let _back = second.block_on(async { Endpoint::bind(secret, EndpointOptions::new(address)).unwrap() });
+        let ended = alive.block_on(async {
+            // Fails if an acknowledgement was on its way to it: that is answered as well.
+            if let Ok((mut send, _receive)) = connection.open_bi().await {
+                let _ = send.write_all(b"are you there?").await;
+            }
+            tokio::time::timeout(IDLE_TIMEOUT / 2, connection.closed()).await
+        });
+        assert!(matches!(ended, Ok(ConnectionError::Reset)), "{ended:?}");
+    }
 }

@@ -21,7 +21,7 @@
 //!    most two copies; the first verified leaf wins, and the other stream is stopped. So the waste is at most one
 //!    request for each source. Only what has made no progress for very long ([`DEAD`]) is asked of a third: two
 //!    sources that trickle must not hold up the last leaves.
-//! 7. **A silent source is trusted less and less:** no new requests, then others may have what it was asked for, then
+//! 7. **A silent source is trusted less and less:** it is asked whether it is there, gets no new requests, then others may have what it was asked for, then
 //!    it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go on: it may be all there is. A slow
 //!    one is not silent: bytes count as they arrive, long before a leaf of them is whole.
 //! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
@@ -81,6 +81,8 @@ pub enum Action {
     Shorten { id: RequestId, end: u32 },
     /// Stop the stream: all its leaves are here, or its source is given up.
     Stop { id: RequestId },
+    /// Ask whether the source is there. One that was killed and is back says that it knows nothing of us.
+    Nudge { source: SourceId },
     /// Nothing has come from the source for too long.
     GiveUp { source: SourceId },
 }
@@ -230,7 +232,7 @@ impl Scheduler {
     fn heard(&mut self, id: SourceId, now: Instant) {
         if let Some(source) = self.sources.get_mut(&id) {
             source.heard = now;
-            source.is_stalled = false;
+            (source.is_nudged, source.is_stalled) = (false, false);
         }
         let doubted = self.requests.values_mut().filter(|request| request.source == id && request.is_doubtful);
         for request in doubted {
@@ -352,6 +354,10 @@ impl Scheduler {
             let waiting = self.requests.values().any(|request| request.source == id);
             if !waiting && !source.is_stalled {
                 continue;
+            }
+            if silence >= source.patience() && !source.is_nudged {
+                source.is_nudged = true;
+                actions.push(Action::Nudge { source: id });
             }
             if silence >= DEAD {
                 actions.push(Action::GiveUp { source: id });

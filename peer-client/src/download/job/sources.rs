@@ -26,8 +26,11 @@ const MAX_KNOWN: usize = 256;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A peer that could not be reached or was lost is tried again after this, doubled each time.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
-const MAX_RETRIES: u32 = 3;
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRIES: u32 = 4;
+
+/// A peer that was lost while it sent may be back already, if it was only restarted.
+const RETURN: Duration = Duration::from_millis(200);
 
 /// One peer, as a source of this file.
 pub(super) struct Known {
@@ -44,6 +47,8 @@ pub(super) struct Known {
     pub(super) bytes: u64,
     pub(super) rate: u64,
     failures: u32,
+    /// Of its bytes, what had come when it last failed.
+    bytes_at_failure: u64,
     /// What went wrong last.
     trouble: Option<String>,
 }
@@ -107,6 +112,7 @@ impl Sources {
             bytes: 0,
             rate: 0,
             failures: 0,
+            bytes_at_failure: 0,
             trouble: None,
         };
         self.known.insert(id, known);
@@ -198,17 +204,24 @@ impl Sources {
         self.known.values().filter_map(Known::next_look).min()
     }
 
-    /// The source failed in a way that may pass: tried again later, a few times. A connection that is lost ends
-    /// several requests; only the first of them counts.
+    /// The source failed in a way that may pass: tried again later, a few times; if it has sent something since it last
+    /// failed, as many times as at first, and soon. A connection that is lost ends several requests; only the first of
+    /// them counts.
     pub(super) fn failed(&mut self, id: SourceId, why: String, now: Instant) {
         if let Some(known) = self.known.get_mut(&id).filter(|known| known.state.is_in_use()) {
             known.rate = 0;
-            known.failures += 1;
+            let pause = if known.bytes > known.bytes_at_failure {
+                (known.failures, known.bytes_at_failure) = (0, known.bytes);
+                RETURN
+            } else {
+                known.failures += 1;
+                FIRST_RETRY * 2u32.pow(known.failures - 1)
+            };
             known.state = if known.failures > MAX_RETRIES {
                 SourceState::Out(Out::Unreachable(why))
             } else {
                 known.trouble = Some(why);
-                SourceState::Idle(now + FIRST_RETRY * 2u32.pow(known.failures - 1))
+                SourceState::Idle(now + pause)
             };
         }
     }
@@ -408,6 +421,21 @@ mod tests {
         sources.failed(SourceId(0), "connection lost".to_owned(), Instant::now());
         sources.found(source(1), Instant::now());
         assert_eq!(sources.why_none_is_left().0, Why::Integrity);
+    }
+
+    #[test]
+    fn a_source_that_sends_something_between_its_failures_is_never_put_out() {
+        let mut sources = Sources::new(FileLength::new(1).unwrap(), source(0).peer);
+        let mut now = Instant::now();
+        let id = sources.found(source(1), now).unwrap();
+        for _ in 0..5 * MAX_RETRIES {
+            assert_eq!(sources.take_due(now).len(), 1);
+            sources.get_mut(id).unwrap().bytes += 1;
+            sources.failed(id, "connection lost".to_owned(), now);
+            assert_eq!(sources.next_due(), Some(now + RETURN));
+            now += RETURN;
+        }
+        assert!(sources.any_left());
     }
 
     #[test]

@@ -9,11 +9,14 @@ use choir_shared::leaf::{LeafRange, LeafSet};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::attempt::Happened;
-use crate::download::fetch::{Fetch, Target};
+use crate::download::fetch::{self, Fetch, Target};
 use crate::download::parts::{Offer, Parts};
 use crate::download::scheduler::{Action, MemberLot, RequestId, Scheduler, SourceId};
 use crate::session::Session;
 use crate::session::asking::Arrivals;
+
+/// As for any other answer of a source.
+const NUDGE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Exists once the tree layer is here.
 pub(super) struct Transfer {
@@ -63,6 +66,11 @@ impl Transfer {
                     }
                 }
                 Action::Stop { id } => self.stop(id),
+                Action::Nudge { source } => {
+                    if let Some(session) = session(source) {
+                        self.nudge(session, tasks);
+                    }
+                }
                 Action::GiveUp { source } => given_up.push(source),
             }
         }
@@ -85,6 +93,15 @@ impl Transfer {
             Happened::Fetched
         });
         self.fetches.insert(id, UnderWay { source, task, end, arrivals, counted: 0 });
+    }
+
+    /// The answer does not matter, but if not even an acknowledgement comes, the connection is over.
+    fn nudge(&self, session: Session, tasks: &mut JoinSet<Happened>) {
+        let file = self.target.layer.id();
+        tasks.spawn(async move {
+            let _ = session.within(NUDGE_PATIENCE, fetch::look(&session, file)).await;
+            Happened::Fetched
+        });
     }
 
     fn stop(&mut self, id: RequestId) {

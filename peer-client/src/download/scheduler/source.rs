@@ -45,6 +45,8 @@ pub(super) struct Source {
     pub(super) round_trip: Duration,
     /// When something last came of it, or it was first asked after having nothing to do.
     pub(super) heard: Instant,
+    /// It was asked whether it is there since something last came of it.
+    pub(super) is_nudged: bool,
     /// It was silent for so long that others may have what it was asked for; the next sign of life lifts that.
     pub(super) is_stalled: bool,
     /// Where its region goes on.
@@ -65,6 +67,7 @@ impl Source {
             has,
             round_trip,
             heard: now,
+            is_nudged: false,
             is_stalled: false,
             cursor: None,
             rate,
@@ -147,7 +150,7 @@ impl Source {
         self.round_trip.as_secs_f64() + f64::from(leaves) * f64::from(LEAF_BYTES) / self.rate()
     }
 
-    /// How long it may say nothing before others do its work, if they have nothing else to do.
+    /// How long it may say nothing before it is asked why, and others do its work if they have nothing else to do.
     pub(super) fn patience(&self) -> Duration {
         PATIENCE.max(self.round_trip * 3)
     }

@@ -144,6 +144,7 @@ impl Simulation {
                     }
                 }
             }
+            Action::Nudge { .. } => {}
             Action::GiveUp { source } => {
                 self.lines.remove(&source);
             }
@@ -284,7 +285,8 @@ fn asked(sources: u32) -> (Scheduler, Instant) {
 fn what_a_source_was_asked_for_before_it_fell_silent_is_not_lost() {
     let (mut scheduler, start) = asked(1);
     let silent = start + STALLED + Duration::from_secs(1);
-    assert_eq!(scheduler.poll(silent), [], "nobody else is there");
+    assert_eq!(scheduler.poll(silent), [Action::Nudge { source: SourceId(0) }], "nobody else is there");
+    assert_eq!(scheduler.poll(silent), [], "and it is asked once");
     let first = scheduler.length.range(0, 1).unwrap();
     scheduler.verified(RequestId(0), SourceId(0), first, silent);
     let asked_again = scheduler.poll(silent).into_iter().any(|action| match action {
