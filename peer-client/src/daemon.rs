@@ -56,6 +56,7 @@ use crate::identity::Identity;
 use crate::index_client::{IndexClient, IndexEvent, Memberships, Told};
 use crate::library::{Library, LibraryOptions};
 use crate::session::Session;
+use crate::session::asking::Arrivals;
 use crate::store::LocalDisk;
 use crate::upload::admit::{Audience, Rules};
 use crate::upload::{self, Uploads};
@@ -227,6 +228,7 @@ impl Daemon {
             links: Links::new(Arc::clone(&finder) as _),
             finder,
             disk: Arc::new(LocalDisk),
+            arrivals: Arrivals::default(),
             parts,
             attempts: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
             transfers: Arc::new(Semaphore::new(settings.downloads_at_once.value.value() as usize)),

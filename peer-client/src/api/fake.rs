@@ -175,6 +175,8 @@ impl Service for FakeService {
             uploads: 0,
             download_bytes_per_second: 0,
             upload_bytes_per_second: 0,
+            downloaded_bytes: 0,
+            uploaded_bytes: 0,
             reachability_message: None,
             downloads_folder: Some(PathBuf::from("/music/Choir")),
         })

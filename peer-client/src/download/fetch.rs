@@ -213,8 +213,13 @@ pub struct Start {
 
 /// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed. Gives up when
 /// nothing came for `patience`, or twice that.
-pub async fn start(session: Session, file: FileId, leaves: u32, patience: Duration) -> Result<Start, FetchEnd> {
-    let arrivals = Arrivals::default();
+pub async fn start(
+    session: Session,
+    file: FileId,
+    leaves: u32,
+    patience: Duration,
+    arrivals: Arrivals,
+) -> Result<Start, FetchEnd> {
     let mut start = std::pin::pin!(begin(&session, file, leaves, &arrivals));
     let mut before = 0;
     loop {
@@ -372,12 +377,13 @@ mod tests {
         let pair = Pair::connect().await;
         let file = FileId::new(Digest::of(&[0; 5]), FileLength::new(5).unwrap());
         let have = encode(&Have { leaves: LeavesHeld::All, more_sources: vec![] });
+        let ask = || start(pair.ours.clone(), file, 4, WHILE, Arrivals::default());
         let whole = [&have, &file.root().as_bytes()[..], &[0; 5]].concat();
         for cut in [0, 3, have.len(), have.len() + 7, whole.len() - 1] {
-            let (started, ()) = tokio::join!(start(pair.ours.clone(), file, 4, WHILE), pair.they_answer(&whole[..cut]));
+            let (started, ()) = tokio::join!(ask(), pair.they_answer(&whole[..cut]));
             assert!(matches!(started, Err(FetchEnd::WrongLength)), "{cut}");
         }
-        let (started, ()) = tokio::join!(start(pair.ours.clone(), file, 4, WHILE), pair.they_answer(&whole));
+        let (started, ()) = tokio::join!(ask(), pair.they_answer(&whole));
         assert_eq!(started.unwrap().first.unwrap().1, [0; 5]);
     }
 }

@@ -22,6 +22,7 @@ use super::links::Links;
 use super::parts::{Offer, Parts};
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
 use crate::clock::now;
+use crate::session::asking::Arrivals;
 use crate::store::{self, Disk, Part, Resumed, StoreError};
 use attempt::Attempt;
 
@@ -48,6 +49,8 @@ pub struct Workshop {
     pub finder: Arc<dyn Finder>,
     pub links: Links,
     pub disk: Arc<dyn Disk>,
+    /// Of all jobs, since the program started.
+    pub arrivals: Arrivals,
     /// What others may fetch of files that are still being fetched.
     pub parts: Parts,
     /// Files that look for sources or wait in queues at once.
@@ -110,7 +113,8 @@ impl Job {
                     continue;
                 }
                 Err(Setback::Disk(error @ StoreError::LostToFullDisk { .. })) => {
-                    return self.failed(Why::DiskFull, error.to_string());
+                    let words = format!("{error} again, although there seemed to be room; make more, and retry it");
+                    return self.failed(Why::DiskFull, words);
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
                 Err(Setback::OutOfSources(Why::NoSources, message)) => (Why::NoSources, message, SEARCH_AGAIN),
@@ -288,6 +292,7 @@ mod tests {
             links: Links::new(Arc::clone(&finder)),
             finder,
             disk,
+            arrivals: Arrivals::default(),
             parts: Parts::default(),
             attempts: Arc::new(Semaphore::new(1)),
             transfers: Arc::new(Semaphore::new(1)),
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_full_disk_lost_is_begun_again_once_it_fits_and_then_no_more() {
+    async fn what_a_full_disk_lost_is_begun_again_once_it_fits() {
         let (folder, disk) = (Path::new("/downloads"), FaultyDisk::default());
         drop(fetched(folder, &disk));
         let size = song().1.id.length().bytes();
@@ -363,7 +368,10 @@ mod tests {
         disk.fail_syncs(true);
         poke.notify_one();
         let outcome = running.await.unwrap();
-        assert!(matches!(&outcome, Outcome::Failed(Why::DiskFull, words) if words.contains("lost")), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Failed(Why::DiskFull, words) if words.contains("lost again")),
+            "{outcome:?}"
+        );
     }
 
     #[tokio::test]
@@ -372,7 +380,7 @@ mod tests {
         let name = SafeName::new("song.ogg").unwrap();
         fetched(folder.path(), &LocalDisk).finish(&name).unwrap();
         let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
-        let outcome = job.run().await;
+        let outcome = tokio::time::timeout(TRY_AGAIN, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if *path == folder.path().join("song.ogg")), "{outcome:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -383,7 +391,7 @@ mod tests {
         std::fs::write(folder.path().join("song.ogg"), vec![8; 100_000]).unwrap();
         drop(fetched(folder.path(), &LocalDisk));
         let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
-        let outcome = job.run().await;
+        let outcome = tokio::time::timeout(TRY_AGAIN, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if path.ends_with("song (2).ogg")), "{outcome:?}");
         assert_eq!(std::fs::read(folder.path().join("song.ogg")).unwrap(), [8; 100_000]);
     }

@@ -157,6 +157,11 @@ impl Downloads {
         waiting.filter(|entry| files.contains(&entry.request.file)).for_each(|entry| entry.poke.notify_one());
     }
 
+    /// What came of all downloads since the program started, whether or not it could be kept.
+    pub fn bytes_fetched(&self) -> u64 {
+        self.shared.workshop.arrivals.bytes()
+    }
+
     /// The files that wait for a source.
     pub fn waiting_for(&self) -> Vec<FileId> {
         let entries = self.entries();

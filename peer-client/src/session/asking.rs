@@ -32,15 +32,26 @@ pub struct Delivery {
 
 /// Counts bytes as they arrive, for whoever has to tell a slow sharer from a silent one.
 #[derive(Clone, Debug, Default)]
-pub struct Arrivals(Arc<AtomicU64>);
+pub struct Arrivals {
+    bytes: Arc<AtomicU64>,
+    whole: Option<Arc<AtomicU64>>,
+}
 
 impl Arrivals {
+    /// A new count, of which this one is the sum with all others begun here.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { bytes: Arc::default(), whole: Some(Arc::clone(&self.bytes)) }
+    }
+
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        for count in [Some(&self.bytes), self.whole.as_ref()].into_iter().flatten() {
+            count.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 }
 

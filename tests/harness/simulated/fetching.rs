@@ -11,6 +11,7 @@ use choir_peer::download::parts::Parts;
 use choir_peer::download::status::{DownloadRequest, DownloadStatus};
 use choir_peer::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use choir_peer::session::Session;
+use choir_peer::session::asking::Arrivals;
 use choir_peer::store::LocalDisk;
 use choir_shared::{FileId, PeerId};
 use tempfile::TempDir;
@@ -85,6 +86,7 @@ impl Fetching {
             finder,
             me: downloader.id,
             disk: Arc::new(LocalDisk),
+            arrivals: Arrivals::default(),
             parts: downloader.holding.as_ref().map_or_else(Parts::default, |holding| holding.parts.clone()),
             attempts: Arc::new(Semaphore::new(1)),
             transfers: Arc::new(Semaphore::new(1)),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use choir_peer::download::fetch;
+use choir_peer::session::asking::Arrivals;
 use harness::internet::Line;
 use tokio::time::Instant;
 
@@ -26,7 +27,7 @@ async fn on_a_warm_connection_the_first_leaf_is_one_round_trip_away() {
     world.fetch(&[&sharer]).await;
     let session = world.downloader.connect(sharer.id, sharer.address()).await.unwrap();
     let start = Instant::now();
-    let begun = fetch::start(session, world.song.id, 1, Duration::from_secs(1)).await.unwrap();
+    let begun = fetch::start(session, world.song.id, 1, Duration::from_secs(1), Arrivals::default()).await.unwrap();
     let (_, first_leaf) = begun.first.unwrap();
     assert_eq!(first_leaf, world.song.bytes[..first_leaf.len()]);
     assert!(start.elapsed() < round_trip + ms(5), "{:?}", start.elapsed());

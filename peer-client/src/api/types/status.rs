@@ -29,6 +29,12 @@ pub struct Status {
     pub download_bytes_per_second: u64,
     #[serde(default)]
     pub upload_bytes_per_second: u64,
+    /// Since the daemon started. What was fetched twice counts twice.
+    #[serde(default)]
+    pub downloaded_bytes: u64,
+    /// Since the daemon started.
+    #[serde(default)]
+    pub uploaded_bytes: u64,
     /// What `reachability` means for this peer, in words.
     #[serde(default)]
     pub reachability_message: Option<String>,

@@ -32,6 +32,8 @@ impl PeerService {
             uploads: uploads.len() as u64,
             download_bytes_per_second: unfinished.map(|status| status.bytes_per_second).sum(),
             upload_bytes_per_second: uploads.iter().map(|upload| upload.bytes_per_second).sum(),
+            downloaded_bytes: self.downloads.bytes_fetched(),
+            uploaded_bytes: self.uploads.totals().bytes_sent,
             reachability_message: Some(words),
             downloads_folder: Some(self.settings.downloads()),
         })

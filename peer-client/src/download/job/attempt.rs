@@ -389,7 +389,8 @@ impl<'a> Attempt<'a> {
         let hopeful = self.starting.values().filter(|asked| now < **asked + START_PATIENCE).count();
         for (id, session) in ready.into_iter().take(STARTS_AT_ONCE.saturating_sub(hopeful)) {
             self.starting.insert(id, now);
-            let start = fetch::start(session, self.job.request.file, START_LEAVES, START_PATIENCE);
+            let arrivals = self.job.workshop.arrivals.part();
+            let start = fetch::start(session, self.job.request.file, START_LEAVES, START_PATIENCE, arrivals);
             self.tasks.spawn(async move { Happened::Started(id, start.await) });
         }
     }
@@ -423,7 +424,7 @@ impl<'a> Attempt<'a> {
             news: self.news.0.clone(),
         };
         let workshop = &self.job.workshop;
-        let mut transfer = Transfer::new(target, held, &workshop.parts, lot(workshop.me));
+        let mut transfer = Transfer::new(target, held, workshop, lot(workshop.me));
         self.sources.still_fetching().for_each(|peer| transfer.joined(lot(peer)));
         self.transfer = Some(transfer);
     }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use choir_shared::leaf::{LeafRange, LeafSet};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::Workshop;
 use super::attempt::Happened;
 use crate::download::fetch::{self, Fetch, Target};
-use crate::download::parts::{Offer, Parts};
+use crate::download::parts::Offer;
 use crate::download::scheduler::{Action, MemberLot, RequestId, Scheduler, SourceId};
 use crate::session::Session;
 use crate::session::asking::Arrivals;
@@ -25,6 +26,8 @@ pub(super) struct Transfer {
     fetches: HashMap<RequestId, UnderWay>,
     /// Others may fetch what is here.
     offer: Offer,
+    /// Of all downloads.
+    arrivals: Arrivals,
 }
 
 struct UnderWay {
@@ -39,10 +42,10 @@ struct UnderWay {
 
 impl Transfer {
     /// `held` is what is here of the file; `me` is the scheduler's.
-    pub(super) fn new(target: Target, held: LeafSet, parts: &Parts, me: MemberLot) -> Self {
-        let offer = parts.open(Arc::clone(&target.part), Arc::clone(&target.layer), held.clone());
+    pub(super) fn new(target: Target, held: LeafSet, workshop: &Workshop, me: MemberLot) -> Self {
+        let offer = workshop.parts.open(Arc::clone(&target.part), Arc::clone(&target.layer), held.clone());
         let scheduler = Scheduler::new(held, target.layer.leaves_per_node(), me);
-        Self { scheduler, target, fetches: HashMap::new(), offer }
+        Self { scheduler, target, fetches: HashMap::new(), offer, arrivals: workshop.arrivals.clone() }
     }
 
     /// Does what the scheduler says, over the sessions that `session` finds. Returns the sources that it gives up.
@@ -85,7 +88,7 @@ impl Transfer {
         range: LeafRange,
         tasks: &mut JoinSet<Happened>,
     ) {
-        let (end, arrivals) = (Arc::new(AtomicU32::new(range.end())), Arrivals::default());
+        let (end, arrivals) = (Arc::new(AtomicU32::new(range.end())), self.arrivals.part());
         let fetch = Fetch { id, source, session, range, end: Arc::clone(&end), arrivals: arrivals.clone() };
         let target = self.target.clone();
         let task = tasks.spawn(async move {

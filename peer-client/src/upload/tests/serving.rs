@@ -10,7 +10,7 @@ use super::sharer::{MIB, Sharer, content};
 use super::visitor::{leaves, read_all, whole};
 use crate::download::fetch;
 use crate::session::SessionError;
-use crate::session::asking::Answer;
+use crate::session::asking::{Answer, Arrivals};
 
 #[tokio::test]
 async fn a_range_and_its_layer_are_served_as_they_were_hashed() {
@@ -57,7 +57,9 @@ async fn a_download_of_any_size_begins_without_a_slot() {
     let visitor = sharer.visitor(2).await;
     let begun = [Some(1), Some(4), Some(4), None];
     for (file, leaves) in sharer.ids.iter().zip(begun) {
-        let start = fetch::start(visitor.session.clone(), *file, 4, Duration::from_secs(60)).await.unwrap();
+        let start = fetch::start(visitor.session.clone(), *file, 4, Duration::from_secs(60), Arrivals::default())
+            .await
+            .unwrap();
         assert_eq!((start.layer.id(), start.first.as_ref().map(|(range, _)| range.count())), (*file, leaves));
         let expected = start.first.as_ref().map(|(range, _)| file.length().range_len(*range));
         assert_eq!(start.first.map(|(_, data)| data.len() as u64), expected);
