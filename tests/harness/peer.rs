@@ -158,14 +158,25 @@ impl TestPeer {
         self.run_daemon(command)
     }
 
+    /// Runs the peer at an address to which it can come back.
+    pub fn daemon_at(&self, listen: SocketAddr, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = self.daemon_command_at(listen);
+        command.envs(environment.iter().copied());
+        self.run_daemon(command)
+    }
+
     /// Runs the peer in a namespace; the commands typed beside it stay outside.
     pub fn daemon_in(&self, namespace: &Namespace) -> Daemon {
         self.run_daemon(namespace.enter(&self.daemon_command()))
     }
 
     fn daemon_command(&self) -> Command {
+        self.daemon_command_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn daemon_command_at(&self, listen: SocketAddr) -> Command {
         let mut command = self.command();
-        command.args(["daemon", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
+        command.args(["daemon", "--listen", &listen.to_string(), "--api", "127.0.0.1:0"]);
         command
     }
 
