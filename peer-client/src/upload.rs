@@ -4,8 +4,9 @@
 //!
 //! - [`admit`]: who may have what.
 //! - [`queue`]: who has a slot, who comes next.
-//! - [`pace`]: the upload limit, shared fairly.
 //! - [`allowance`] and [`rate`]: small budgets, and how fast bytes go.
+//!
+//! [`pace`](crate::pace) shares the upload limit fairly.
 //!
 //! Around it: [`shelf`] is what is needed of the library, `desk` the one lock over all that uploads share,
 //! `serve` the loop over one session, `line_up` a place in the queue, `range` the answer to a request for bytes, and
@@ -22,7 +23,6 @@ pub mod allowance;
 mod desk;
 mod layers;
 mod line_up;
-pub mod pace;
 pub mod queue;
 mod range;
 pub mod rate;
@@ -43,10 +43,10 @@ use tokio_util::task::TaskTracker;
 use self::admit::Rules;
 use self::desk::Desk;
 use self::layers::Layers;
-use self::pace::Pacer;
 use self::queue::Limits;
 use self::serve::Visit;
 use self::shelf::Shelf;
+use crate::pace::Pacer;
 use crate::session::Session;
 
 /// Idle slots and slow readers are noticed to the second.
