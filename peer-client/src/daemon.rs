@@ -17,9 +17,11 @@ mod finder;
 mod greetings;
 mod indexes;
 mod limits;
+mod queue_ages;
 mod seen;
 mod service;
 mod shelf;
+mod wall_clock;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -31,7 +33,7 @@ use std::time::Duration;
 use choir_shared::control::MAX_FETCHING;
 use choir_shared::wire::message::SERVES_PARTS;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,7 +41,7 @@ use self::bans::Bans;
 use self::finder::IndexFinder;
 use self::greetings::Greetings;
 use self::indexes::Indexes;
-use self::limits::Limits;
+use self::limits::{InForce, Limits};
 use self::seen::Seen;
 use self::service::PeerService;
 use self::shelf::{PeerShelf, PublishedShelf};
@@ -48,10 +50,12 @@ use crate::api::{self, Answer, ApiClient, ErrorKind, ServiceError, Token};
 use crate::config::{Home, Settings, ShareDownloads};
 use crate::connectivity::{Endpoint, EndpointOptions, Reach};
 use crate::database::{Database, Opened};
+use crate::download::Throttle;
 use crate::download::job::Workshop;
 use crate::download::links::Links;
 use crate::download::list::Downloads;
 use crate::download::parts::Parts;
+use crate::download::turns::Turns;
 use crate::identity::Identity;
 use crate::index_client::{IndexClient, IndexEvent, Memberships, Told};
 use crate::library::{Library, LibraryOptions};
@@ -192,12 +196,12 @@ impl Daemon {
         };
         tasks.spawn(reach.clone().accept_until(stop_tasks.clone()));
 
-        let limits = Limits::new(database.pool().clone());
-        let upload_limit = limits.upload().await.map_err(failed)?.unwrap_or(settings.upload_limit.value);
+        let limits = Arc::new(Limits::load(database.pool().clone(), &settings).await.map_err(failed)?);
+        let in_force = limits.now().await;
         let upload_options = upload::Options {
             slots: settings.upload_slots.value.value() as usize,
             queue_max: settings.upload_queue_max.value.value() as usize,
-            limit: upload_limit.bytes_per_second(),
+            limit: in_force.up,
             rules: Rules::default(),
         };
         let finder = Arc::new(IndexFinder::new(
@@ -210,6 +214,8 @@ impl Daemon {
         let parts = Parts::default();
         let shelf = Arc::new(PeerShelf { library: library.clone(), parts: parts.clone(), finder: Arc::clone(&finder) });
         let uploads = Uploads::new(shelf, upload_options, stop_tasks.clone(), &tasks);
+        uploads.restore(&queue_ages::load(database.pool()).await.map_err(failed)?);
+        tasks.spawn(queue_ages::keep(database.pool().clone(), uploads.clone(), stop_tasks.clone()));
         tasks.spawn(keep_rules(
             uploads.clone(),
             library.clone(),
@@ -230,12 +236,18 @@ impl Daemon {
             disk: Arc::new(LocalDisk),
             arrivals: Arrivals::default(),
             parts,
-            attempts: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
-            transfers: Arc::new(Semaphore::new(settings.downloads_at_once.value.value() as usize)),
+            attempts: Turns::new(ATTEMPTS_AT_ONCE),
+            transfers: Turns::new(settings.downloads_at_once.value.value() as usize),
+            throttle: Arc::new(Throttle::new(in_force.down.bytes_per_second())),
         };
         let downloads = Downloads::open(database.pool().clone(), workshop, tasks.clone(), stop_tasks.clone())
             .await
             .map_err(failed)?;
+        tasks.spawn({
+            let (limits, uploads, downloads) = (Arc::clone(&limits), uploads.clone(), downloads.clone());
+            let cancel = stop_tasks.clone();
+            async move { limits::keep(&limits, |in_force| apply(in_force, &uploads, &downloads), cancel).await }
+        });
         tasks.spawn(hear_indexes(told, greetings, downloads.clone(), client.clone(), stop_tasks.clone()));
 
         let asked_to_stop = CancellationToken::new();
@@ -350,6 +362,11 @@ async fn listen_for_api(settings: &Settings, ports: Ports) -> Answer<TcpListener
         bound => bound,
     };
     listener.map_err(|error| failed(format!("the local API cannot listen on {address}: {error}")))
+}
+
+fn apply(limits: InForce, uploads: &Uploads, downloads: &Downloads) {
+    uploads.set_limit(limits.up);
+    downloads.set_limit(limits.down.bytes_per_second());
 }
 
 /// Serves every session, whoever began it.

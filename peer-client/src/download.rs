@@ -7,6 +7,7 @@
 //! - [`writes`]: what was verified goes to the disk while more is read.
 //! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
+//! - [`turns`] and [`priority`]: how many at once, and which come first.
 //! - [`status`]: what is told to people and scripts.
 //!
 //! Nothing here knows indexes: sources come from a [`Finder`], which the daemon provides.
@@ -16,8 +17,10 @@ pub mod job;
 pub mod links;
 pub mod list;
 pub mod parts;
+pub mod priority;
 pub mod scheduler;
 pub mod status;
+pub mod turns;
 pub mod writes;
 
 use std::future::Future;
@@ -25,9 +28,13 @@ use std::pin::Pin;
 
 use choir_shared::{FileId, PeerId};
 
+use crate::pace::Pacer;
 use crate::session::Session;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A limit over all downloads, shared fairly by the files.
+pub type Throttle = Pacer<FileId, ()>;
 
 /// Who has a file, and how to reach them.
 pub trait Finder: Send + Sync + 'static {

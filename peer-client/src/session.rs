@@ -96,8 +96,18 @@ impl Session {
         answer
     }
 
-    fn datagrams_heard(&self) -> u64 {
+    pub(crate) fn datagrams_heard(&self) -> u64 {
         self.connection.stats().udp_rx.datagrams
+    }
+
+    /// Bytes of datagrams, with everything that is sent again.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.connection.stats().udp_tx.bytes
+    }
+
+    /// Never the same for two connections that live at one time.
+    pub(crate) fn id(&self) -> usize {
+        self.connection.stable_id()
     }
 
     pub fn round_trip(&self) -> std::time::Duration {
@@ -106,6 +116,12 @@ impl Session {
 
     pub fn remote_address(&self) -> std::net::SocketAddr {
         self.connection.remote_address()
+    }
+
+    /// Whether the other side is reached without the line that leads to the internet.
+    pub fn is_near(&self) -> bool {
+        let address = self.connection.remote_address().ip();
+        Scope::of(address) == Scope::Loopback || attached_subnets().iter().any(|subnet| subnet.contains(address))
     }
 
     /// How the other side is reached, in words that people know.

@@ -4,13 +4,14 @@
 //!
 //! - [`admit`]: who may have what.
 //! - [`queue`]: who has a slot, who comes next.
+//! - [`auto`]: the limit that gives way when the line's delay rises.
 //! - [`allowance`] and [`rate`]: small budgets, and how fast bytes go.
 //!
 //! [`pace`](crate::pace) shares the upload limit fairly.
 //!
 //! Around it: [`shelf`] is what is needed of the library, `desk` the one lock over all that uploads share,
-//! `serve` the loop over one session, `line_up` a place in the queue, `range` the answer to a request for bytes, and
-//! `layers` the tree layers asked for lately.
+//! `serve` the loop over one session, `line_up` a place in the queue, `range` the answer to a request for bytes,
+//! `regulate` what measures for `auto`, and `layers` the tree layers asked for lately.
 //!
 //! Rules of the shell:
 //! 1. Every stream is a task of its own, and all tasks of a session end before [`Uploads::serve`] returns.
@@ -20,12 +21,14 @@
 
 pub mod admit;
 pub mod allowance;
+pub mod auto;
 mod desk;
 mod layers;
 mod line_up;
 pub mod queue;
 mod range;
 pub mod rate;
+mod regulate;
 mod serve;
 pub mod shelf;
 #[cfg(test)]
@@ -43,10 +46,11 @@ use tokio_util::task::TaskTracker;
 use self::admit::Rules;
 use self::desk::Desk;
 use self::layers::Layers;
-use self::queue::Limits;
+use self::queue::{KeptAge, Limits};
+use self::regulate::{Lines, UploadPacer, regulate};
 use self::serve::Visit;
 use self::shelf::Shelf;
-use crate::pace::Pacer;
+use crate::config::{Rate, UploadRate};
 use crate::session::Session;
 
 /// Idle slots and slow readers are noticed to the second.
@@ -59,8 +63,8 @@ pub struct Options {
     pub slots: usize,
     /// Peers that may wait for a slot.
     pub queue_max: usize,
-    /// Bytes per second over all; `None` is as fast as the line goes.
-    pub limit: Option<u64>,
+    /// Over all.
+    pub limit: UploadRate,
     pub rules: Rules,
 }
 
@@ -69,7 +73,7 @@ impl Default for Options {
     /// file into circles of their own (measured with four), more make everyone wait longer for a song.
     /// Nobody is let in until there are rules.
     fn default() -> Self {
-        Self { slots: 8, queue_max: 500, limit: None, rules: Rules::default() }
+        Self { slots: 8, queue_max: 500, limit: UploadRate::Fixed(Rate::Unlimited), rules: Rules::default() }
     }
 }
 
@@ -80,7 +84,9 @@ pub struct Uploads(Arc<Shared>);
 struct Shared {
     shelf: Arc<dyn Shelf>,
     desk: Desk,
-    pacer: Pacer,
+    pacer: UploadPacer,
+    limit: watch::Sender<UploadRate>,
+    lines: Lines,
     layers: Layers,
     rules: watch::Sender<Arc<Rules>>,
     cancel: CancellationToken,
@@ -92,14 +98,21 @@ impl Uploads {
         let Options { slots, queue_max, limit, rules } = options;
         let shared = Arc::new(Shared {
             shelf,
-            desk: Desk::new(Limits { slots, places: queue_max, rate: limit }),
-            pacer: Pacer::new(limit),
+            desk: Desk::new(Limits { slots, places: queue_max, rate: fixed(limit) }),
+            pacer: UploadPacer::new(fixed(limit)),
+            limit: watch::Sender::new(limit),
+            lines: Lines::default(),
             layers: Layers::default(),
             rules: watch::Sender::new(Arc::new(rules)),
             cancel,
         });
         let watched = Arc::clone(&shared);
         tracker.spawn(async move { watched.cancel.run_until_cancelled(watched.desk.watch_over(TICK)).await });
+        let regulated = Arc::clone(&shared);
+        tracker.spawn(async move {
+            let Shared { lines, pacer, limit, cancel, .. } = &*regulated;
+            cancel.run_until_cancelled(regulate(lines, pacer, limit.subscribe())).await
+        });
         Self(shared)
     }
 
@@ -113,14 +126,26 @@ impl Uploads {
         self.0.rules.send_replace(Arc::new(rules));
     }
 
-    /// Bytes per second over all uploads.
-    pub fn set_limit(&self, limit: Option<u64>) {
-        self.0.pacer.set_limit(limit);
-        self.0.desk.set_rate_limit(limit);
+    /// Over all uploads.
+    pub fn set_limit(&self, limit: UploadRate) {
+        if self.0.limit.send_replace(limit) != limit {
+            self.0.pacer.set_limit(fixed(limit));
+            self.0.desk.set_rate_limit(fixed(limit));
+        }
     }
 
-    pub fn limit(&self) -> Option<u64> {
-        self.0.pacer.limit()
+    pub fn limit(&self) -> UploadRate {
+        *self.0.limit.borrow()
+    }
+
+    /// How long everyone has waited, who is next first: for the next run of this program.
+    pub fn ages(&self) -> Vec<KeptAge> {
+        self.0.desk.ages()
+    }
+
+    /// Lets those who waited in another run keep their age; to be called before anybody is served.
+    pub fn restore(&self, ages: &[KeptAge]) {
+        self.0.desk.restore(ages);
     }
 
     /// Everyone with a slot, then everyone who waits, next first.
@@ -135,6 +160,14 @@ impl Uploads {
     /// Changes whenever [`Uploads::list`] does; while bytes flow, about once a second. The number means nothing.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.0.desk.changes()
+    }
+}
+
+/// Bytes per second, as far as they are known beforehand.
+fn fixed(limit: UploadRate) -> Option<u64> {
+    match limit {
+        UploadRate::Fixed(rate) => rate.bytes_per_second(),
+        UploadRate::Auto => None,
     }
 }
 

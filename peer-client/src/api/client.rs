@@ -18,11 +18,12 @@ use super::error::{Answer, ErrorBody, ErrorKind, ServiceError};
 use super::sse::EventReader;
 use super::token::Token;
 use super::types::{
-    Alive, BrowsePage, Doctor, DownloadAction, DownloadEvent, Downloads, FileRow, FolderStatus, Folders, IndexPreview,
-    IndexStatus, Indexes, Join, NewDownload, NewDownloads, Rename, ScanProgress, SearchReport, ShareAdd, ShareAdded,
-    Status, UploadLimit, Uploads, Whois, Within,
+    Alive, BrowsePage, Doctor, DownloadAction, DownloadEvent, DownloadLimit, Downloads, FileRow, FolderStatus, Folders,
+    IndexPreview, IndexStatus, Indexes, Join, NewDownload, NewDownloads, NewLimit, NewPriority, Rename, ScanProgress,
+    SearchReport, ShareAdd, ShareAdded, Status, Uploads, Whois, Within,
 };
-use crate::config::UploadRate;
+use crate::config::{Rate, UploadRate};
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 /// Loopback answers at once or not at all.
@@ -171,8 +172,20 @@ impl ApiClient {
         self.read("/uploads").await
     }
 
+    pub async fn download_limit(&self) -> Answer<DownloadLimit> {
+        self.read("/downloads/limit").await
+    }
+
+    pub async fn set_download_limit(&self, limit: Rate) -> Answer<DownloadLimit> {
+        self.send(Method::PUT, "/downloads/limit", &NewLimit { limit: limit.to_string() }).await
+    }
+
+    pub async fn download_priority(&self, id: DownloadId, priority: Priority) -> Answer<DownloadStatus> {
+        self.send(Method::PUT, &format!("/downloads/{}/priority", id.0), &NewPriority { priority }).await
+    }
+
     pub async fn set_upload_limit(&self, limit: UploadRate) -> Answer<Uploads> {
-        self.send(Method::PUT, "/uploads/limit", &UploadLimit { limit: limit.to_string() }).await
+        self.send(Method::PUT, "/uploads/limit", &NewLimit { limit: limit.to_string() }).await
     }
 
     pub async fn browse(&self, peer: &str, folder: &str, cursor: Option<&str>) -> Answer<BrowsePage> {

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::{DoorFile, OpenDoor};
 use super::types::{
-    BrowsePage, Doctor, DownloadAction, DownloadEvent, FileRow, Finding, FolderState, FolderStatus, IndexPreview,
-    IndexState, IndexStatus, Join, LeftOut, NewDownload, Reachability, ScanPhase, ScanProgress, SearchReport, ShareAdd,
-    ShareAdded, Shared, Status, Uploads, Verdict, Whois, Within,
+    BrowsePage, Doctor, DownloadAction, DownloadEvent, DownloadLimit, FileRow, Finding, FolderState, FolderStatus,
+    IndexPreview, IndexState, IndexStatus, Join, LeftOut, NewDownload, Reachability, ScanPhase, ScanProgress,
+    SearchReport, ShareAdd, ShareAdded, Shared, Status, Uploads, Verdict, Whois, Within,
 };
 use super::{Answer, ApiClient, ErrorKind, Service, ServiceError, Token, serve};
-use crate::config::UploadRate;
+use crate::config::{Rate, UploadRate};
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus, SourceStatus, State, Why};
 
 /// What the tests may arrange and look at.
@@ -99,9 +100,12 @@ pub(crate) fn status(id: i64, file_id: FileId, name: &str, state: State) -> Down
         file_id,
         name: name.to_owned(),
         group: None,
+        priority: Priority::Normal,
         state,
         reason: None,
         message: None,
+        ahead: None,
+        eta_ms: None,
         bytes_done: if state == State::Done { size } else { 0 },
         size,
         bytes_per_second: 0,
@@ -321,6 +325,19 @@ impl Service for FakeService {
         self.download(id).await
     }
 
+    async fn download_limit(&self) -> Answer<DownloadLimit> {
+        Ok(DownloadLimit { limit: "2M".to_owned(), by_schedule: false })
+    }
+
+    async fn set_download_limit(&self, limit: Rate) -> Answer<DownloadLimit> {
+        Ok(DownloadLimit { limit: limit.to_string(), by_schedule: true })
+    }
+
+    async fn download_priority(&self, id: DownloadId, priority: Priority) -> Answer<DownloadStatus> {
+        self.note(format!("priority {priority} {}", id.0));
+        self.download(id).await
+    }
+
     fn download_events(&self) -> BoxStream<'static, DownloadEvent> {
         // Bounded by what one test does.
         let (reader, mut events) = mpsc::unbounded_channel();
@@ -331,11 +348,11 @@ impl Service for FakeService {
     }
 
     async fn uploads(&self) -> Answer<Uploads> {
-        Ok(Uploads { uploads: Vec::new(), limit: "auto".to_owned() })
+        Ok(Uploads { uploads: Vec::new(), limit: "auto".to_owned(), by_schedule: false })
     }
 
     async fn set_upload_limit(&self, limit: UploadRate) -> Answer<Uploads> {
-        Ok(Uploads { uploads: Vec::new(), limit: limit.to_string() })
+        Ok(Uploads { uploads: Vec::new(), limit: limit.to_string(), by_schedule: true })
     }
 
     async fn browse(&self, who: String, folder: String, _: Option<String>, _: Within) -> Answer<BrowsePage> {

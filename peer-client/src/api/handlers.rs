@@ -18,9 +18,9 @@ use super::events;
 use super::server::Door;
 use super::service::Service;
 use super::types::{
-    Alive, BrowsePage, Doctor, DownloadAction, Downloads, FileRow, FolderStatus, Folders, IndexPreview, IndexStatus,
-    Indexes, Join, NewDownloads, Rename, SearchReport, ShareAdd, ShareAdded, Status, UploadLimit, Uploads, Whois,
-    Within,
+    Alive, BrowsePage, Doctor, DownloadAction, DownloadLimit, Downloads, FileRow, FolderStatus, Folders, IndexPreview,
+    IndexStatus, Indexes, Join, NewDownloads, NewLimit, NewPriority, Rename, SearchReport, ShareAdd, ShareAdded,
+    Status, Uploads, Whois, Within,
 };
 use crate::download::status::{DownloadId, DownloadStatus};
 
@@ -171,15 +171,32 @@ pub(super) async fn download_change<S: Service>(
     door.service.download_change(id, action).await.map(Json)
 }
 
+pub(super) async fn download_priority<S: Service>(
+    State(door): Api<S>,
+    InPath(id): InPath<DownloadId>,
+    Body(new): Body<NewPriority>,
+) -> Answer<DownloadStatus> {
+    door.service.download_priority(id, new.priority).await.map(Json)
+}
+
+pub(super) async fn download_limit<S: Service>(State(door): Api<S>) -> Answer<DownloadLimit> {
+    door.service.download_limit().await.map(Json)
+}
+
+pub(super) async fn set_download_limit<S: Service>(
+    State(door): Api<S>,
+    Body(limit): Body<NewLimit>,
+) -> Answer<DownloadLimit> {
+    let limit = limit.limit.parse().map_err(|why: String| ServiceError::new(ErrorKind::Usage, why))?;
+    door.service.set_download_limit(limit).await.map(Json)
+}
+
 pub(super) async fn uploads<S: Service>(State(door): Api<S>) -> Answer<Uploads> {
     door.service.uploads().await.map(Json)
 }
 
-pub(super) async fn set_upload_limit<S: Service>(
-    State(door): Api<S>,
-    Body(limit): Body<UploadLimit>,
-) -> Answer<Uploads> {
-    let limit = limit.limit.parse().map_err(|why| ServiceError::new(ErrorKind::Usage, why))?;
+pub(super) async fn set_upload_limit<S: Service>(State(door): Api<S>, Body(limit): Body<NewLimit>) -> Answer<Uploads> {
+    let limit = limit.limit.parse().map_err(|why: String| ServiceError::new(ErrorKind::Usage, why))?;
     door.service.set_upload_limit(limit).await.map(Json)
 }
 

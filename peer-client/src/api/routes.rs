@@ -52,8 +52,11 @@ fn all<S: Service>() -> Vec<Route<S>> {
         get("/downloads", h::downloads::<S>),
         post("/downloads", h::download_start::<S>),
         get("/downloads/events", h::download_events::<S>),
+        get("/downloads/limit", h::download_limit::<S>),
+        put("/downloads/limit", h::set_download_limit::<S>),
         get("/downloads/{download}", h::download::<S>),
         post("/downloads/{download}/{action}", h::download_change::<S>),
+        put("/downloads/{download}/priority", h::download_priority::<S>),
         get("/uploads", h::uploads::<S>),
         put("/uploads/limit", h::set_upload_limit::<S>),
         //

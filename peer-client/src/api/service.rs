@@ -12,10 +12,11 @@ use futures_util::stream::BoxStream;
 
 use super::error::Answer;
 use super::types::{
-    BrowsePage, Doctor, DownloadAction, DownloadEvent, FileRow, FolderStatus, IndexPreview, IndexStatus, Join,
-    NewDownload, ScanProgress, SearchReport, ShareAdd, ShareAdded, Status, Uploads, Whois, Within,
+    BrowsePage, Doctor, DownloadAction, DownloadEvent, DownloadLimit, FileRow, FolderStatus, IndexPreview, IndexStatus,
+    Join, NewDownload, ScanProgress, SearchReport, ShareAdd, ShareAdded, Status, Uploads, Whois, Within,
 };
-use crate::config::UploadRate;
+use crate::config::{Rate, UploadRate};
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 /// Everything that a face can ask of the peer. Implementors write `async fn`.
@@ -83,6 +84,18 @@ pub trait Service: Send + Sync + 'static {
     fn uploads(&self) -> impl Future<Output = Answer<Uploads>> + Send;
 
     /// Holds at once and is remembered.
+    fn download_limit(&self) -> impl Future<Output = Answer<DownloadLimit>> + Send;
+
+    /// Holds at once, and over restarts; outside of the windows of the schedule.
+    fn set_download_limit(&self, limit: Rate) -> impl Future<Output = Answer<DownloadLimit>> + Send;
+
+    /// Comes before others, or after them, from now on.
+    fn download_priority(
+        &self,
+        id: DownloadId,
+        priority: Priority,
+    ) -> impl Future<Output = Answer<DownloadStatus>> + Send;
+
     fn set_upload_limit(&self, limit: UploadRate) -> impl Future<Output = Answer<Uploads>> + Send;
 
     /// One folder of a peer's library; the empty path is its top.

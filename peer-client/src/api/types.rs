@@ -11,8 +11,8 @@ mod people;
 mod status;
 
 pub use downloads::{
-    DownloadAction, DownloadEvent, Downloads, NewDownload, NewDownloads, UploadLimit, UploadState, UploadStatus,
-    Uploads,
+    DownloadAction, DownloadEvent, DownloadLimit, Downloads, NewDownload, NewDownloads, NewLimit, NewPriority,
+    UploadState, UploadStatus, Uploads,
 };
 pub use files::{BrowsePage, FileRow, IndexNote, SearchReport};
 pub use indexes::{IndexPreview, IndexState, IndexStatus, Indexes, Join, Rename, Within};

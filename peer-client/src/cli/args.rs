@@ -11,7 +11,8 @@ use clap_complete::Shell;
 
 pub use self::fetch::{Get, Search};
 use super::units;
-use crate::config::UploadRate;
+use crate::config::{Rate, UploadRate};
+use crate::download::priority::Priority;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,7 +110,7 @@ pub enum Command {
     Search(Search),
     /// Fetch files
     Get(Get),
-    /// Downloads: list, pause, resume, cancel, retry
+    /// Downloads: list, pause, resume, cancel, retry, priority, limit
     Downloads {
         #[command(subcommand)]
         action: Option<Downloads>,
@@ -271,6 +272,20 @@ pub enum Downloads {
     Retry {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<i64>,
+    },
+    /// Let downloads come before others, or after them
+    Priority {
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<i64>,
+        /// high, normal or low
+        #[arg(value_name = "PRIORITY")]
+        priority: Priority,
+    },
+    /// How fast to fetch, all downloads together
+    Limit {
+        /// Bytes per second like 500K or 2M, or off; without it the limit is shown
+        #[arg(value_name = "RATE", value_parser = units::parse_download_rate)]
+        rate: Option<Rate>,
     },
 }
 

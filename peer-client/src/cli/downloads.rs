@@ -6,11 +6,15 @@ use super::table::{Align, Table};
 use super::units;
 use crate::api::types::{DownloadAction, Downloads};
 use crate::api::{Answer, Exit};
+use crate::config::Rate;
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus, State};
 
 pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exit> {
     let (change, ids) = match action {
         None | Some(Action::Ls) => return list(context).await,
+        Some(Action::Priority { ids, priority }) => return prioritise(context, ids, priority).await,
+        Some(Action::Limit { rate }) => return limit(context, rate).await,
         Some(Action::Pause { ids }) => (DownloadAction::Pause, ids),
         Some(Action::Resume { ids }) => (DownloadAction::Resume, ids),
         Some(Action::Cancel { ids }) => (DownloadAction::Cancel, ids),
@@ -27,6 +31,35 @@ pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exi
         .await?;
     show(context, downloads);
     Ok(Exit::Done)
+}
+
+async fn prioritise(context: &Context, ids: Vec<i64>, priority: Priority) -> Answer<Exit> {
+    let downloads = context
+        .with_peer(async |peer| {
+            let mut changed = Vec::new();
+            for id in ids {
+                changed.push(peer.client.download_priority(DownloadId(id), priority).await?);
+            }
+            Ok(changed)
+        })
+        .await?;
+    show(context, downloads);
+    Ok(Exit::Done)
+}
+
+async fn limit(context: &Context, rate: Option<Rate>) -> Answer<Exit> {
+    let shown = context
+        .with_peer(async |peer| match rate {
+            Some(rate) => peer.client.set_download_limit(rate).await,
+            None => peer.client.download_limit().await,
+        })
+        .await?;
+    context.out.result(&shown, |out| out.message(limit_in_words(&shown.limit, shown.by_schedule)));
+    Ok(Exit::Done)
+}
+
+pub(super) fn limit_in_words(limit: &str, by_schedule: bool) -> String {
+    if by_schedule { format!("limit: {limit}, by limit_schedule at this time") } else { format!("limit: {limit}") }
 }
 
 async fn list(context: &Context) -> Answer<Exit> {
@@ -62,7 +95,10 @@ fn table(downloads: &[DownloadStatus]) -> Table {
         table.push([
             download.id.0.to_string(),
             download.name.clone(),
-            word(download.state).to_owned(),
+            match download.priority {
+                Priority::Normal => word(download.state).to_owned(),
+                priority => format!("{}, {priority}", word(download.state)),
+            },
             format!("{} %", download.bytes_done.saturating_mul(100) / download.size.max(1)),
             units::size(download.size),
             if rate > 0 { format!("{}/s", units::size(rate)) } else { String::new() },

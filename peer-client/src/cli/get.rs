@@ -69,6 +69,7 @@ async fn start(client: &ApiClient, get: &Get, wanted: &Wanted) -> Answer<Vec<Dow
         subfolders: file.subfolders.clone(),
         group: wanted.group.clone(),
         sources: file.sources.clone(),
+        priority: get.priority,
     });
     client.download_start(new.collect()).await
 }

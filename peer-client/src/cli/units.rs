@@ -28,6 +28,14 @@ pub(super) fn parse_rate(text: &str) -> Result<UploadRate, String> {
     text.parse().map_err(|_| "a rate like 500K or 2M (bytes per second), off or auto is wanted".to_owned())
 }
 
+/// `500K`, `2M`, and `off` or `unlimited`.
+pub(super) fn parse_download_rate(text: &str) -> Result<Rate, String> {
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(Rate::Unlimited);
+    }
+    text.parse().map_err(|_| "a rate like 500K or 2M (bytes per second) or off is wanted".to_owned())
+}
+
 /// `3:45`, `1:02:03`, or seconds.
 pub(super) fn parse_length(text: &str) -> Result<Length, String> {
     let wanted = || "a length like 3:45, or a number of seconds, is wanted".to_owned();

@@ -4,6 +4,7 @@ use choir_shared::text::escape_controls;
 
 use super::args::Uploads as Action;
 use super::context::Context;
+use super::downloads::limit_in_words;
 use super::table::{Align, Table};
 use super::units;
 use crate::api::types::{UploadState, UploadStatus, Uploads};
@@ -17,7 +18,7 @@ pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exi
         })
         .await?;
     context.out.result(&uploads, |out| {
-        out.message(format!("limit: {}", uploads.limit));
+        out.message(limit_in_words(&uploads.limit, uploads.by_schedule));
         match (&action, uploads.uploads.is_empty()) {
             (Some(Action::Limit { .. }), _) => {}
             (_, true) => out.message("nobody fetches anything from here now"),

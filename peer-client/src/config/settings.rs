@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::home::Home;
 use super::resolve::{Problems, Resolver, Setting, SettingRow, Source};
-use super::value::{Congestion, Count, Folder, Optional, ShareDownloads, Switch, UploadRate};
+use super::schedule::Schedule;
+use super::value::{Congestion, Count, Folder, Optional, Rate, ShareDownloads, Switch, UploadRate};
 
 /// Expands to [`Settings`], its keys, and the two functions that go through all of them: one page to read, no list
 /// to keep in step. `config show` prints the comments.
@@ -59,8 +60,14 @@ settings! {
     share_partial: Switch = "yes";
     /// How many peers are served at the same moment. More would each get too little of a home's line.
     upload_slots: Count<1, 256> = "8";
-    /// How fast others may fetch, all together: unlimited or bytes per second.
+    /// How fast others may fetch, all together: bytes per second like 500K or 2M; unlimited; or auto, as fast as the
+    /// line goes without delaying everything else on it.
     upload_limit: UploadRate = "unlimited";
+    /// How fast to fetch, all downloads together: bytes per second like 500K or 5M, or unlimited.
+    download_limit: Rate = "unlimited";
+    /// Other limits at certain times, such as mon-fri 08:00-18:00 up 1M down 5M; 23:00-06:00 up max. The days may be
+    /// left out, a window may go over midnight, and the first that holds wins. It goes before all other limits.
+    limit_schedule: Schedule = "";
     /// How many peers may wait for an upload slot; beyond it a place would not come up within hours.
     upload_queue_max: Count<0, 10000> = "500";
     /// How many files are fetched at the same moment. A few keep the line full; many finish none.

@@ -172,11 +172,11 @@ pub enum Rate {
 impl FromStr for Rate {
     type Err = String;
 
-    /// `500K`, `2 MB/s`, `1048576`, `unlimited`; the units are powers of 1024, as file managers count.
+    /// `500K`, `2 MB/s`, `1048576`, `unlimited` or `max`; the units are powers of 1024, as file managers count.
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = || "a rate like 500K, 2M (bytes per second) or unlimited is wanted".to_owned();
         let text = text.trim().to_ascii_lowercase();
-        if text == "unlimited" {
+        if text == "unlimited" || text == "max" {
             return Ok(Self::Unlimited);
         }
         let text = text.strip_suffix("/s").unwrap_or(&text);
@@ -190,6 +190,16 @@ impl FromStr for Rate {
         };
         let number: u64 = number.trim().parse().map_err(|_| wanted())?;
         number.checked_mul(1 << shift).and_then(NonZeroU64::new).map(Self::BytesPerSecond).ok_or_else(wanted)
+    }
+}
+
+impl Rate {
+    /// `None` is as fast as the line goes.
+    pub fn bytes_per_second(self) -> Option<u64> {
+        match self {
+            Self::Unlimited => None,
+            Self::BytesPerSecond(rate) => Some(rate.get()),
+        }
     }
 }
 
@@ -228,16 +238,6 @@ impl FromStr for UploadRate {
     }
 }
 
-impl UploadRate {
-    /// `None` is as fast as the line goes. What `auto` means is not found out yet, so it is no limit either.
-    pub fn bytes_per_second(self) -> Option<u64> {
-        match self {
-            Self::Auto | Self::Fixed(Rate::Unlimited) => None,
-            Self::Fixed(Rate::BytesPerSecond(rate)) => Some(rate.get()),
-        }
-    }
-}
-
 impl fmt::Display for UploadRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -272,7 +272,9 @@ mod tests {
                 assert_eq!(rate.to_string().parse(), Ok(rate));
             }
         }
-        assert_eq!("Unlimited".parse(), Ok(Rate::Unlimited));
+        for none in ["Unlimited", "max"] {
+            assert_eq!(none.parse(), Ok(Rate::Unlimited));
+        }
         assert_eq!("auto".parse(), Ok(UploadRate::Auto));
         assert_eq!("unlimited".parse(), Ok(UploadRate::Fixed(Rate::Unlimited)));
     }

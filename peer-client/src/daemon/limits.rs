@@ -1,28 +1,140 @@
-//! The upload limit that was set by command: it holds at once and over restarts, and goes before the settings.
+//! Which limits are in force: those of the schedule, else those that were set by command, else those of the settings.
+//!
+//! What is set by command holds at once and over restarts.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sqlx::SqlitePool;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::UploadRate;
+use super::wall_clock;
+use crate::config::{Rate, Schedule, Scheduled, Settings, UploadRate, WeekMinute};
 
-#[derive(Clone)]
-pub(super) struct Limits(SqlitePool);
+/// Keys of what is remembered.
+const UPLOAD: &str = "upload_limit";
+const DOWNLOAD: &str = "download_limit";
+
+pub(super) struct Limits {
+    database: SqlitePool,
+    schedule: Schedule,
+    chosen: Mutex<Chosen>,
+}
+
+/// What holds where the schedule says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chosen {
+    up: UploadRate,
+    down: Rate,
+}
+
+/// What holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InForce {
+    pub(super) up: UploadRate,
+    pub(super) down: Rate,
+    /// What the schedule has a hand in.
+    pub(super) scheduled: Scheduled,
+}
+
+impl Chosen {
+    fn with(self, scheduled: Scheduled) -> InForce {
+        InForce { up: scheduled.up.unwrap_or(self.up), down: scheduled.down.unwrap_or(self.down), scheduled }
+    }
+}
 
 impl Limits {
-    pub(super) const fn new(database: SqlitePool) -> Self {
-        Self(database)
+    pub(super) async fn load(database: SqlitePool, settings: &Settings) -> Result<Self, sqlx::Error> {
+        let up = remembered(&database, UPLOAD).await?.unwrap_or(settings.upload_limit.value);
+        let down = remembered(&database, DOWNLOAD).await?.unwrap_or(settings.download_limit.value);
+        let schedule = settings.limit_schedule.value.clone();
+        Ok(Self { database, schedule, chosen: Mutex::new(Chosen { up, down }) })
     }
 
-    pub(super) async fn remember(&self, upload: UploadRate) -> Result<(), sqlx::Error> {
-        let remember = "INSERT INTO remembered (key, value) VALUES ('upload_limit', ?1)
-            ON CONFLICT (key) DO UPDATE SET value = ?1";
-        sqlx::query(remember).bind(upload.to_string()).execute(&self.0).await?;
+    pub(super) async fn choose_upload(&self, up: UploadRate) -> Result<(), sqlx::Error> {
+        self.remember(UPLOAD, &up.to_string()).await?;
+        self.chosen().up = up;
         Ok(())
     }
 
-    pub(super) async fn upload(&self) -> Result<Option<UploadRate>, sqlx::Error> {
-        let value: Option<String> = sqlx::query_scalar("SELECT value FROM remembered WHERE key = 'upload_limit'")
-            .fetch_optional(&self.0)
-            .await?;
-        Ok(value.and_then(|value| value.parse().ok()))
+    pub(super) async fn choose_download(&self, down: Rate) -> Result<(), sqlx::Error> {
+        self.remember(DOWNLOAD, &down.to_string()).await?;
+        self.chosen().down = down;
+        Ok(())
+    }
+
+    pub(super) async fn now(&self) -> InForce {
+        self.at(wall_clock::now(&self.database).await)
+    }
+
+    /// Without a time, the schedule says nothing.
+    fn at(&self, time: Option<WeekMinute>) -> InForce {
+        self.chosen().with(time.map(|time| self.schedule.at(time)).unwrap_or_default())
+    }
+
+    async fn remember(&self, key: &str, value: &str) -> Result<(), sqlx::Error> {
+        let remember = "INSERT INTO remembered (key, value) VALUES (?1, ?2)
+            ON CONFLICT (key) DO UPDATE SET value = ?2";
+        sqlx::query(remember).bind(key).bind(value).execute(&self.database).await?;
+        Ok(())
+    }
+
+    fn chosen(&self) -> MutexGuard<'_, Chosen> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says what is in force whenever a minute begins. The clock may be set, and a machine may sleep, so each minute is
+/// looked at by itself.
+pub(super) async fn keep(limits: &Limits, apply: impl Fn(InForce), cancel: CancellationToken) {
+    if limits.schedule == Schedule::default() {
+        return;
+    }
+    while cancel.run_until_cancelled(tokio::time::sleep(wall_clock::until_next_minute())).await.is_some() {
+        apply(limits.now().await);
+    }
+}
+
+async fn remembered<T: std::str::FromStr>(database: &SqlitePool, key: &str) -> Result<Option<T>, sqlx::Error> {
+    let value: Option<String> =
+        sqlx::query_scalar("SELECT value FROM remembered WHERE key = ?1").bind(key).fetch_optional(database).await?;
+    Ok(value.and_then(|value| value.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+
+    fn rate(text: &str) -> Rate {
+        text.parse().unwrap()
+    }
+
+    async fn limits(database: &Database) -> Limits {
+        let up = remembered(database.pool(), UPLOAD).await.unwrap().unwrap_or(UploadRate::Auto);
+        let down = remembered(database.pool(), DOWNLOAD).await.unwrap().unwrap_or(Rate::Unlimited);
+        let schedule = "mon 08:00-18:00 up 1M; mon 12:00-20:00 up 2M down 5M".parse().unwrap();
+        Limits { database: database.pool().clone(), schedule, chosen: Mutex::new(Chosen { up, down }) }
+    }
+
+    #[tokio::test]
+    async fn the_schedule_goes_before_what_is_chosen_and_that_outlives_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, _) = Database::open(&folder.path().join("peer.db")).await.unwrap();
+        let fixed = |text| UploadRate::Fixed(rate(text));
+        let before = limits(&database).await;
+        before.choose_upload(fixed("3M")).await.unwrap();
+        before.choose_download(rate("4M")).await.unwrap();
+        for limits in [before, limits(&database).await] {
+            let at = |hour| {
+                let InForce { up, down, .. } = limits.at(WeekMinute::new(0, hour, 0));
+                (up, down)
+            };
+            assert_eq!(at(7), (fixed("3M"), rate("4M")));
+            assert_eq!(at(8), (fixed("1M"), rate("4M")));
+            assert_eq!(at(12), (fixed("1M"), rate("5M")));
+            assert_eq!(at(19), (fixed("2M"), rate("5M")));
+            assert_eq!(limits.at(None).up, fixed("3M"));
+        }
+        database.close().await;
     }
 }

@@ -21,13 +21,15 @@ use super::indexes::Indexes;
 use super::limits::Limits;
 use super::seen::Seen;
 use crate::api::types::{
-    BrowsePage, Doctor, DownloadAction, DownloadEvent, FileRow, FolderStatus, IndexPreview, IndexStatus, Join,
-    NewDownload, ScanProgress, SearchReport, ShareAdd, ShareAdded, Status, Uploads as UploadsShown, Whois, Within,
+    BrowsePage, Doctor, DownloadAction, DownloadEvent, DownloadLimit, FileRow, FolderStatus, IndexPreview, IndexStatus,
+    Join, NewDownload, ScanProgress, SearchReport, ShareAdd, ShareAdded, Status, Uploads as UploadsShown, Whois,
+    Within,
 };
 use crate::api::{Answer, Service};
-use crate::config::{Settings, UploadRate};
+use crate::config::{Rate, Settings, UploadRate};
 use crate::connectivity::Reach;
 use crate::download::list::Downloads;
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 use crate::index_client::IndexClient;
 use crate::library::Library;
@@ -43,7 +45,7 @@ pub(super) struct PeerService {
     pub(super) downloads: Downloads,
     pub(super) uploads: Uploads,
     pub(super) bans: Arc<Bans>,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) seen: Seen,
     /// Ends the daemon.
     pub(super) stop: CancellationToken,
@@ -135,6 +137,18 @@ impl Service for PeerService {
 
     async fn set_upload_limit(&self, limit: UploadRate) -> Answer<UploadsShown> {
         self.limit_uploads(limit).await
+    }
+
+    async fn download_limit(&self) -> Answer<DownloadLimit> {
+        Ok(self.show_download_limit().await)
+    }
+
+    async fn set_download_limit(&self, limit: Rate) -> Answer<DownloadLimit> {
+        self.limit_downloads(limit).await
+    }
+
+    async fn download_priority(&self, id: DownloadId, priority: Priority) -> Answer<DownloadStatus> {
+        self.prioritise(id, priority).await
     }
 
     async fn browse(&self, peer: String, folder: String, cursor: Option<String>, within: Within) -> Answer<BrowsePage> {

@@ -13,6 +13,7 @@ use choir_shared::wire::{Get, Reason};
 use choir_shared::{Digest, FileId, PeerId};
 use tokio::sync::mpsc;
 
+use super::Throttle;
 use super::scheduler::{RequestId, SourceId};
 use super::writes::{Begun, Stopped, Writes};
 use crate::session::asking::{Answer, Arrivals, Delivery};
@@ -30,6 +31,9 @@ const BATCH_TIME: Duration = Duration::from_millis(5);
 /// Writes that one fetch has under way while it reads on; all of a download have a limit of their own.
 const WRITES_AHEAD: usize = 8;
 
+/// A batch under a limit is a quarter of a second's.
+const PARTS_OF_BATCH: u32 = 16;
+
 /// What a download has in common with its fetches.
 #[derive(Clone)]
 pub struct Target {
@@ -39,6 +43,9 @@ pub struct Target {
     /// What fetches tell the job. The job only does bookkeeping between two messages, so a full channel empties
     /// within microseconds; until then fetches wait, and through flow control so do the senders.
     pub news: mpsc::Sender<News>,
+    pub throttle: Arc<Throttle>,
+    /// See [`Get::priority`].
+    pub priority: u8,
 }
 
 /// What a fetch tells its job.
@@ -148,7 +155,7 @@ impl Fetch {
             first_leaf: self.range.first(),
             leaf_count: self.range.count(),
             want_layer: false,
-            priority: 0,
+            priority: target.priority,
         };
         let mut delivery = deliver(self.session.get(&get).await?, &self.arrivals)?;
         let lacks = !delivery.leaves.contains_range(self.range);
@@ -175,8 +182,9 @@ impl Fetch {
         begun: mpsc::Sender<(LeafRange, Begun)>,
     ) -> Result<(), FetchEnd> {
         let mut batches = Batches::new(target.layer.id(), self.range);
-        while let Some((batch, data)) = batches.next(&mut delivery, self.end.load(Ordering::Relaxed)).await? {
+        while let Some((batch, data)) = batches.next(&mut delivery, self.end(target, batches.next)).await? {
             check(&data, batch, self.range, hashes)?;
+            self.wait_for_limit(data.len(), target).await;
             let Some(first) = batch.leaves().next() else { continue };
             let write = target.writes.begin(first, data).await?;
             if begun.send((batch, write)).await.is_err() {
@@ -200,6 +208,25 @@ impl Fetch {
             }
         }
         Ok(())
+    }
+}
+
+impl Fetch {
+    /// Where the batch ends at the latest that begins with leaf number `next`. Under a limit, what it takes long to be
+    /// allowed is not collected first.
+    fn end(&self, target: &Target, next: u32) -> u32 {
+        let end = self.end.load(Ordering::Relaxed);
+        let at_once = |part| (PARTS_OF_BATCH * part as u32 / LEAF_BYTES).max(1);
+        target.throttle.part().map_or(end, |part| end.min(next.saturating_add(at_once(part))))
+    }
+
+    /// Until so many bytes may have come. What is not read meanwhile, flow control keeps from being sent.
+    async fn wait_for_limit(&self, bytes: usize, target: &Target) {
+        let _held_back = self.arrivals.hold_back();
+        let mut left = bytes;
+        while left > 0 {
+            left -= target.throttle.take(target.layer.id(), (), left).await;
+        }
     }
 }
 

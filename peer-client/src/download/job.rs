@@ -15,12 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use choir_shared::{PeerId, SafeName};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
-use super::Finder;
 use super::links::Links;
 use super::parts::{Offer, Parts};
+use super::priority::Priority;
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
+use super::turns::{Turn, Turns};
+use super::{Finder, Throttle};
 use crate::clock::now;
 use crate::session::asking::Arrivals;
 use crate::store::{self, Disk, Part, Resumed, StoreError};
@@ -54,9 +56,10 @@ pub struct Workshop {
     /// What others may fetch of files that are still being fetched.
     pub parts: Parts,
     /// Files that look for sources or wait in queues at once.
-    pub attempts: Arc<Semaphore>,
+    pub attempts: Turns,
     /// Files that are transferred at once: few, so that each is soon whole.
-    pub transfers: Arc<Semaphore>,
+    pub transfers: Turns,
+    pub throttle: Arc<Throttle>,
 }
 
 /// How a job ended.
@@ -152,8 +155,7 @@ impl Job {
     }
 
     async fn attempt(&self, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
-        // Closed never: the semaphore lives as long as the workshop.
-        let _permit = self.workshop.attempts.acquire().await.ok();
+        let _turn = self.turn_of(&self.workshop.attempts).await;
         self.tell(|status| {
             status.state = State::Verifying;
             status.reason = None;
@@ -171,6 +173,16 @@ impl Job {
         self.tell(|status| status.state = State::Verifying);
         let name = blocking(move || part.finish(&name)).await?;
         Ok(self.request.folder.join(name.as_str()))
+    }
+
+    /// Waits for a turn, with the priority that this download has by then.
+    fn turn_of(&self, turns: &Turns) -> impl Future<Output = Turn> + Send + use<> {
+        let (turns, status) = (turns.clone(), self.status.subscribe());
+        async move { turns.take(move || status.borrow().priority).await }
+    }
+
+    fn priority(&self) -> Priority {
+        self.status.borrow().priority
     }
 
     async fn open(&self, name: SafeName) -> Result<Found, Setback> {
@@ -192,6 +204,7 @@ impl Job {
             status.state = State::Waiting;
             status.reason = Some(why);
             status.message = Some(message);
+            (status.ahead, status.eta_ms) = (None, None);
             status.bytes_per_second = 0;
         });
     }
@@ -284,6 +297,7 @@ mod tests {
             folder: folder.to_owned(),
             group: None,
             sources: vec![],
+            priority: Priority::Normal,
         };
         let (asks, asked) = mpsc::channel(9);
         let finder: Arc<dyn Finder> = Arc::new(Nobody(asks));
@@ -294,8 +308,9 @@ mod tests {
             disk,
             arrivals: Arrivals::default(),
             parts: Parts::default(),
-            attempts: Arc::new(Semaphore::new(1)),
-            transfers: Arc::new(Semaphore::new(1)),
+            attempts: Turns::new(1),
+            transfers: Turns::new(1),
+            throttle: Arc::new(Throttle::new(None)),
         };
         let status = watch::Sender::new(DownloadStatus::of(&request));
         (Job { request, status, poke: Arc::default(), workshop: Arc::new(workshop) }, asked)

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::job::{Job, Workshop};
+use super::priority::Priority;
 use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 use crate::store::Part;
 
@@ -136,6 +137,25 @@ impl Downloads {
         self.save(id).await
     }
 
+    /// Comes before others, or after them, from now on. What is being transferred already goes on.
+    pub async fn set_priority(&self, id: DownloadId, priority: Priority) -> Result<(), ListError> {
+        {
+            let entries = self.entries();
+            let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
+            let state = entry.status.borrow().state;
+            if matches!(state, State::Done | State::Cancelled) {
+                return Err(ListError::Over { id, state });
+            }
+            entry.status.send_modify(|status| status.priority = priority);
+        }
+        self.save(id).await
+    }
+
+    /// Bytes per second over all downloads.
+    pub fn set_limit(&self, limit: Option<u64>) {
+        self.shared.workshop.throttle.set_limit(limit);
+    }
+
     /// Ends a download and removes what was fetched.
     pub async fn cancel(&self, id: DownloadId) -> Result<(), ListError> {
         self.halt(id, State::Cancelled).await?;
@@ -192,6 +212,7 @@ impl Downloads {
             }
             entry.status.send_modify(|status| {
                 (status.state, status.reason, status.message) = (state, Some(Why::ByUser), None);
+                (status.ahead, status.eta_ms) = (None, None);
                 status.bytes_per_second = 0;
                 status.sources.clear();
             });

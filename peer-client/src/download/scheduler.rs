@@ -23,7 +23,7 @@
 //!    sources that trickle must not hold up the last leaves.
 //! 7. **A silent source is trusted less and less:** it is asked whether it is there, gets no new requests, then others may have what it was asked for, then
 //!    it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go on: it may be all there is. A slow
-//!    one is not silent: bytes count as they arrive, long before a leaf of them is whole.
+//!    one is not silent: bytes count as they arrive, long before a leaf of them is whole. Nor is one that we hold back.
 //! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
 //!
 //! The numbers come from comparing libtorrent, rqbit and aria2, and from the simulated network in `tests/`.
@@ -185,6 +185,20 @@ impl Scheduler {
         }
     }
 
+    /// Asks nothing more of the source, and leaves what it was asked for to it.
+    pub fn suspend(&mut self, id: SourceId) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.is_suspended = true;
+        }
+    }
+
+    /// The source answers again.
+    pub fn resume(&mut self, id: SourceId) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.is_suspended = false;
+        }
+    }
+
     pub fn has_source(&self, id: SourceId) -> bool {
         self.sources.contains_key(&id)
     }
@@ -228,6 +242,14 @@ impl Scheduler {
         }
     }
 
+    /// We do not read what came for this request, because of a limit of ours: neither it nor its source is to blame.
+    pub fn held_back(&mut self, id: RequestId, source: SourceId, now: Instant) {
+        self.heard(source, now);
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.progress = now;
+        }
+    }
+
     /// A sign of life. If the source was doubted, it keeps what nobody else has been asked for meanwhile.
     fn heard(&mut self, id: SourceId, now: Instant) {
         if let Some(source) = self.sources.get_mut(&id) {
@@ -254,6 +276,9 @@ impl Scheduler {
         self.stop_finished(&mut actions);
         self.judge_silence(now, &mut actions);
         for id in self.sources_by_rate() {
+            if self.sources.get(&id).is_some_and(|source| source.is_suspended) {
+                continue;
+            }
             while let Some(range) = self.next_range(id, now, &mut actions) {
                 actions.push(self.request(id, range, now));
             }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::priority::Priority;
+
 /// The number of a download in this peer's list; people type it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -24,6 +26,9 @@ pub struct DownloadRequest {
     /// Peers already known to hold the file.
     #[serde(default)]
     pub sources: Vec<PeerId>,
+    /// With which it begins.
+    #[serde(default)]
+    pub priority: Priority,
 }
 
 /// Where a download stands.
@@ -78,10 +83,18 @@ pub struct DownloadStatus {
     pub file_id: FileId,
     pub name: String,
     pub group: Option<String>,
+    #[serde(default)]
+    pub priority: Priority,
     pub state: State,
     pub reason: Option<Why>,
     /// The reason in words, with what to do about it.
     pub message: Option<String>,
+    /// Peers before us in the shortest of the queues, while it waits in queues only.
+    #[serde(default)]
+    pub ahead: Option<u32>,
+    /// When our turn may come there, as its sharer guesses.
+    #[serde(default)]
+    pub eta_ms: Option<u32>,
     pub bytes_done: u64,
     pub size: u64,
     pub bytes_per_second: u64,
@@ -100,9 +113,12 @@ impl DownloadStatus {
             file_id: request.file,
             name: request.name.clone(),
             group: request.group.clone(),
+            priority: request.priority,
             state: State::Searching,
             reason: None,
             message: None,
+            ahead: None,
+            eta_ms: None,
             bytes_done: 0,
             size: request.file.length().bytes(),
             bytes_per_second: 0,

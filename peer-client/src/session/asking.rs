@@ -1,7 +1,7 @@
 //! The downloader's side.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use choir_shared::Digest;
 use choir_shared::leaf::{LeafRange, LeafSet};
@@ -33,25 +33,50 @@ pub struct Delivery {
 /// Counts bytes as they arrive, for whoever has to tell a slow sharer from a silent one.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
-    bytes: Arc<AtomicU64>,
-    whole: Option<Arc<AtomicU64>>,
+    counters: Arc<Counters>,
+    whole: Option<Arc<Counters>>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    bytes: AtomicU64,
+    held_back: AtomicBool,
 }
 
 impl Arrivals {
     /// A new count, of which this one is the sum with all others begun here.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self { bytes: Arc::default(), whole: Some(Arc::clone(&self.bytes)) }
+        Self { counters: Arc::default(), whole: Some(Arc::clone(&self.counters)) }
     }
 
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.counters.bytes.load(Ordering::Relaxed)
+    }
+
+    /// While the returned value lives nothing is read, because of ourselves.
+    pub fn hold_back(&self) -> HeldBack<'_> {
+        self.counters.held_back.store(true, Ordering::Relaxed);
+        HeldBack(self)
+    }
+
+    pub fn are_held_back(&self) -> bool {
+        self.counters.held_back.load(Ordering::Relaxed)
     }
 
     fn add(&self, bytes: usize) {
-        for count in [Some(&self.bytes), self.whole.as_ref()].into_iter().flatten() {
-            count.fetch_add(bytes as u64, Ordering::Relaxed);
+        for counters in [Some(&self.counters), self.whole.as_ref()].into_iter().flatten() {
+            counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }
+    }
+}
+
+/// See [`Arrivals::hold_back`].
+pub struct HeldBack<'a>(&'a Arrivals);
+
+impl Drop for HeldBack<'_> {
+    fn drop(&mut self) {
+        self.0.counters.held_back.store(false, Ordering::Relaxed);
     }
 }
 

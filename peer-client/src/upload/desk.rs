@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use self::guest::Guest;
 use super::admit::Footing;
-use super::queue::{Effect, Leaving, Limits, PlaceId, Queue, QueueFull, SlotEnd, Standing};
+use super::queue::{Effect, KeptAge, Leaving, Limits, PlaceId, Queue, QueueFull, SlotEnd, Standing};
 use super::rate::Rate;
 use super::{Totals, UploadState, UploadStatus};
 use crate::clock::now;
@@ -84,6 +84,14 @@ impl Desk {
 
     pub(super) fn set_rate_limit(&self, rate: Option<u64>) {
         self.state().queue.set_rate_limit(rate);
+    }
+
+    pub(super) fn ages(&self) -> Vec<KeptAge> {
+        self.state().queue.ages(now())
+    }
+
+    pub(super) fn restore(&self, ages: &[KeptAge]) {
+        self.state().queue.restore(ages, now());
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -6,9 +6,12 @@
 //! 2. **Networks take turns, then the peers within a network, the longest wait first** ([`mod@line`]). Fifty keys from
 //!    one rented server get one turn in each round, like the single peer of a home.
 //! 3. **Age belongs to the key** and outlives its place by [`AGE_KEPT`]: a reconnect while waiting costs nothing.
-//! 4. **A slot must be used** ([`slot`]): idle for [`SLOT_IDLE`] it ends; a reader that takes almost nothing, or one
+//!    So is a restart of ours: ages are written down, and for [`RETURN_WITHIN`] slots are kept for who was before.
+//! 4. **No network has all the slots while another waits.** If it holds two or more above those of one that waits,
+//!    it gives back the latest of them: whoever comes with twenty keys has the slots for as long as nobody else asks.
+//! 5. **A slot must be used** ([`slot`]): idle for [`SLOT_IDLE`] it ends; a reader that takes almost nothing, or one
 //!    that had [`TURN`] already, goes back to the end of the queue, but only while others wait.
-//! 5. **Places only move forward**, unless somebody older returns, or a network that had fewer turns arrives.
+//! 6. **Places only move forward**, unless somebody older returns, or a network that had fewer turns arrives.
 //!
 //! Nothing here waits or reads a clock: `now` comes in, [`Effect`]s go out.
 
@@ -28,6 +31,9 @@ use super::rate::Rate;
 
 /// How long the age of a key is remembered: a laptop that changes trains, a router that restarts.
 pub const AGE_KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// Who lost us to a restart of ours dials again within seconds.
+pub const RETURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A downloader asks again within a round trip; ten seconds without a request mean that it has nothing to ask for.
 pub const SLOT_IDLE: Duration = Duration::from_secs(10);
@@ -77,7 +83,7 @@ pub enum SlotEnd {
     Idle,
     /// The reader took almost nothing while others waited, and waits again.
     TooSlow,
-    /// It had its turn, others wait, and now it does too.
+    /// It had its turn, or its network has more than others, and now it waits too.
     TurnOver,
     /// The downloader left.
     Left,
@@ -95,6 +101,15 @@ pub enum Leaving {
 #[error("the upload queue is full")]
 pub struct QueueFull;
 
+/// What a key has gained by waiting, for another run of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptAge {
+    pub peer: PeerId,
+    pub waited: Duration,
+    /// Rounds until the first that may be its own.
+    pub rounds: u64,
+}
+
 /// Where a peer stands, for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -111,15 +126,32 @@ pub struct Queue {
     slots: Vec<Slot>,
     places: u64,
     rate: Rate,
+    /// Until when slots are kept for those of another run.
+    expecting_until: Instant,
 }
 
 impl Queue {
     pub fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, line: Line::default(), slots: Vec::new(), places: 0, rate: Rate::new(now) }
+        Self { limits, line: Line::default(), slots: Vec::new(), places: 0, rate: Rate::new(now), expecting_until: now }
     }
 
     pub fn set_rate_limit(&mut self, rate: Option<u64>) {
         self.limits.rate = rate;
+    }
+
+    /// The ages of all, next first.
+    pub fn ages(&self, now: Instant) -> Vec<KeptAge> {
+        let slots = self.slots.iter().map(|slot| self.line.age_of(slot.peer, slot.age, now));
+        slots.chain(self.line.ages(now)).collect()
+    }
+
+    /// Ages of another run, in the order in which it told them; to be called before anybody enters.
+    pub fn restore(&mut self, ages: &[KeptAge], now: Instant) {
+        for age in ages {
+            self.line.restore(age, PlaceId(self.places), now);
+            self.places += 1;
+        }
+        self.expecting_until = now + RETURN_WITHIN;
     }
 
     /// A peer takes a place, announcing how many bytes it means to fetch.
@@ -207,6 +239,14 @@ impl Queue {
                 self.line.join(slot.place, slot.peer, slot.network, slot.remaining(), now);
             }
         }
+        while let Some((richest, place)) = self.uneven(now) {
+            let slot = self.slots.remove(richest);
+            effects.push(Effect::SlotEnded { place: slot.place, peer: slot.peer, why: SlotEnd::TurnOver });
+            if let Some(next) = self.line.take(place) {
+                self.grant(next, now, &mut effects);
+            }
+            self.line.join(slot.place, slot.peer, slot.network, slot.remaining(), now);
+        }
         self.line.forget(now);
         self.settle(now, &mut effects);
         effects
@@ -228,6 +268,24 @@ impl Queue {
         slots.chain(waiting)
     }
 
+    /// The slot to take from a network that has too many, and the place to give it to.
+    fn uneven(&self, now: Instant) -> Option<(usize, PlaceId)> {
+        if self.slots.len() < self.limits.slots {
+            return None;
+        }
+        let held_by = |network| self.slots.iter().filter(|slot| slot.network == network).count();
+        let most = self.slots.iter().map(|slot| held_by(slot.network)).max()?;
+        let poor =
+            self.line.iter().find(|waiting| waiting.age.since() < now && held_by(waiting.network) + 2 <= most)?;
+        let richest = self.slots.iter().rposition(|slot| held_by(slot.network) == most)?;
+        Some((richest, poor.place))
+    }
+
+    fn grant(&mut self, next: Waiting, now: Instant, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Granted { place: next.place, peer: next.peer });
+        self.slots.push(Slot::grant(next, now));
+    }
+
     fn slot_of(&mut self, peer: PeerId) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.peer == peer)
     }
@@ -240,11 +298,13 @@ impl Queue {
 
     /// Fills free slots, then tells everyone whose place or estimate changed.
     fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        while self.slots.len() < self.limits.slots
-            && let Some(next) = self.line.next()
-        {
-            effects.push(Effect::Granted { place: next.place, peer: next.peer });
-            self.slots.push(Slot::grant(next, now));
+        loop {
+            let expected = if now < self.expecting_until { self.line.absent_before_first() } else { 0 };
+            if self.slots.len() + expected >= self.limits.slots {
+                break;
+            }
+            let Some(next) = self.line.next() else { break };
+            self.grant(next, now, effects);
         }
         let etas = self.etas(now);
         for ((ahead, waiting), eta) in (0..).zip(self.line.iter_mut()).zip(etas) {

@@ -169,7 +169,7 @@ impl Visit {
         while let Some(piece) = pieces.next().await {
             let mut piece = piece?;
             while !piece.is_empty() {
-                let allowed = self.shared.pacer.take(self.peer, piece.len()).await;
+                let allowed = self.pace(piece.len()).await;
                 reply.bytes(piece.split_to(allowed)).await?;
                 transfer.sent(allowed as u64);
             }

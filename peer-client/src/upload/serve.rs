@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Shared;
 use super::admit::{Admission, Refusal, Rules, Until, Visitor};
+use crate::config::UploadRate;
 use crate::session::Session;
 use crate::session::answering::{Opened, Request};
 use crate::session::notices::Notice;
@@ -30,13 +31,18 @@ pub(super) struct Visit {
     pub(super) session: Session,
     pub(super) peer: PeerId,
     pub(super) network: NetworkPrefix,
+    is_near: bool,
 }
 
 impl Visit {
     pub(super) fn begin(shared: Arc<Shared>, session: Session) -> Arc<Self> {
         let (peer, network) = (session.peer(), NetworkPrefix::of(session.remote_address().ip()));
         shared.desk.arrived(peer, session.path_kind());
-        Arc::new(Self { shared, session, peer, network })
+        let is_near = session.is_near();
+        if !is_near {
+            shared.lines.add(&session);
+        }
+        Arc::new(Self { shared, session, peer, network, is_near })
     }
 
     pub(super) async fn run(self: Arc<Self>) {
@@ -64,6 +70,15 @@ impl Visit {
             self.session.close(code);
         }
         streams.shutdown().await;
+    }
+
+    /// Waits until some of `wanted` bytes may be sent, and says how many.
+    pub(super) async fn pace(&self, wanted: usize) -> usize {
+        // Whoever is near does not use the line that `auto` keeps free.
+        if self.is_near && *self.shared.limit.borrow() == UploadRate::Auto {
+            return wanted;
+        }
+        self.shared.pacer.take(self.network, self.peer, wanted).await
     }
 
     async fn answer(self: Arc<Self>, opened: Opened) {
@@ -128,6 +143,7 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         self.shared.desk.departed(self.peer);
+        self.shared.lines.remove(&self.session);
     }
 }
 

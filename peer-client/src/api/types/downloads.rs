@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,23 @@ pub struct NewDownload {
     /// Peers already known to hold the file.
     #[serde(default)]
     pub sources: Vec<PeerId>,
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+/// `PUT /downloads/{id}/priority`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPriority {
+    pub priority: Priority,
+}
+
+/// The answer of `GET` and `PUT /downloads/limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadLimit {
+    /// What is in force, as [`Rate`](crate::config::Rate) writes it: "unlimited", "2M".
+    pub limit: String,
+    /// Whether the schedule says so now. What was set holds again outside of its windows.
+    pub by_schedule: bool,
 }
 
 /// `POST /downloads/{id}/{action}`
@@ -83,8 +101,11 @@ pub enum DownloadEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Uploads {
     pub uploads: Vec<UploadStatus>,
-    /// As [`UploadRate`](crate::config::UploadRate) writes it: "auto", "unlimited", "2M".
+    /// What is in force, as [`UploadRate`](crate::config::UploadRate) writes it: "auto", "unlimited", "2M".
     pub limit: String,
+    /// Whether the schedule says so now. What was set holds again outside of its windows.
+    #[serde(default)]
+    pub by_schedule: bool,
 }
 
 /// Somebody who fetches from here, or waits to.
@@ -111,9 +132,9 @@ pub enum UploadState {
     Sending,
 }
 
-/// `PUT /uploads/limit`
+/// `PUT /uploads/limit` and `PUT /downloads/limit`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadLimit {
-    /// As [`UploadRate`](crate::config::UploadRate) reads it.
+pub struct NewLimit {
+    /// As [`UploadRate`](crate::config::UploadRate) reads it; a download limit is never "auto".
     pub limit: String,
 }

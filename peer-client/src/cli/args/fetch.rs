@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::units::{self, Bytes, Length};
+use crate::download::priority::Priority;
 
 const SEARCH_EXAMPLES: &str = "\
 Examples:
@@ -90,6 +91,9 @@ pub struct Get {
     /// Among several matches take the best
     #[arg(long)]
     pub first: bool,
+    /// Before other downloads, or after them: high, normal or low
+    #[arg(long, value_name = "PRIORITY", default_value_t)]
+    pub priority: Priority,
     /// How many seconds to wait while nobody online has it
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait: u64,

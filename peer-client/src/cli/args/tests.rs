@@ -24,6 +24,7 @@ fn lines_become_commands() {
         folder: None,
         out: None,
         first: false,
+        priority: Priority::Normal,
         wait: 30,
     };
     let table = [
@@ -45,6 +46,13 @@ fn lines_become_commands() {
         ("get --folder bob A/B", Command::Get(Get { folder: Some(vec!["bob".into(), "A/B".into()]), ..get(&[]) })),
         ("downloads", Command::Downloads { action: None }),
         ("downloads pause 3", Command::Downloads { action: Some(Downloads::Pause { ids: vec![3] }) }),
+        ("get @1 --priority high", Command::Get(Get { priority: Priority::High, ..get(&["@1"]) })),
+        (
+            "downloads priority 3 4 low",
+            Command::Downloads { action: Some(Downloads::Priority { ids: vec![3, 4], priority: Priority::Low }) },
+        ),
+        ("downloads limit", Command::Downloads { action: Some(Downloads::Limit { rate: None }) }),
+        ("downloads limit off", Command::Downloads { action: Some(Downloads::Limit { rate: Some(Rate::Unlimited) }) }),
         ("browse bob", Command::Browse { peer: "bob".into(), path: String::new() }),
         ("open --print", Command::Open { print: true }),
         ("share rm d", Command::Share(Share::Rm { folder: "d".into() })),
@@ -98,6 +106,9 @@ fn nonsense_is_refused() {
         ("downloads pause", K::MissingRequiredArgument),
         ("downloads pause x", K::ValueValidation),
         ("uploads limit fast", K::ValueValidation),
+        ("downloads limit auto", K::ValueValidation),
+        ("downloads priority 3 4", K::ValueValidation),
+        ("get words --priority top", K::ValueValidation),
         ("verify f 123", K::ValueValidation),
         ("search --min-size big", K::ValueValidation),
         ("status -q -v", K::ArgumentConflict),

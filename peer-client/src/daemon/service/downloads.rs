@@ -9,10 +9,13 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::sync::watch;
 
 use super::PeerService;
-use crate::api::types::{DownloadAction, DownloadEvent, NewDownload};
+use super::sharing::internal;
+use crate::api::types::{DownloadAction, DownloadEvent, DownloadLimit, NewDownload};
 use crate::api::{Answer, ErrorKind, ServiceError};
+use crate::config::Rate;
 use crate::daemon::errors::list_error;
 use crate::download::list::Downloads;
+use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 
 /// How often the list is compared with what was told last, if nothing begins or ends.
@@ -46,7 +49,8 @@ impl PeerService {
             .iter()
             .take(MAX_SUBFOLDERS)
             .fold(base, |folder, name| folder.join(SafeName::sanitise(name, "unnamed").as_str()));
-        let request = DownloadRequest { file, name, folder, group: asked.group, sources: asked.sources };
+        let (group, sources, priority) = (asked.group, asked.sources, asked.priority);
+        let request = DownloadRequest { file, name, folder, group, sources, priority };
         self.downloads.start(request).await.map_err(|error| list_error(&error))
     }
 
@@ -62,6 +66,22 @@ impl PeerService {
         };
         changed.map_err(|error| list_error(&error))?;
         self.show_download(id)
+    }
+
+    pub(super) async fn prioritise(&self, id: DownloadId, priority: Priority) -> Answer<DownloadStatus> {
+        self.downloads.set_priority(id, priority).await.map_err(|error| list_error(&error))?;
+        self.show_download(id)
+    }
+
+    pub(super) async fn show_download_limit(&self) -> DownloadLimit {
+        let in_force = self.limits.now().await;
+        DownloadLimit { limit: in_force.down.to_string(), by_schedule: in_force.scheduled.down.is_some() }
+    }
+
+    pub(super) async fn limit_downloads(&self, limit: Rate) -> Answer<DownloadLimit> {
+        self.limits.choose_download(limit).await.map_err(internal)?;
+        self.downloads.set_limit(self.limits.now().await.down.bytes_per_second());
+        Ok(self.show_download_limit().await)
     }
 
     /// A snapshot, then whatever differs from what was told before.
@@ -106,9 +126,12 @@ fn already_here(asked: &NewDownload, name: String, path: PathBuf) -> DownloadSta
         file_id: asked.file_id,
         name,
         group: asked.group.clone(),
+        priority: asked.priority,
         state: State::Done,
         reason: Some(Why::AlreadyHere),
         message: Some("you already have it".to_owned()),
+        ahead: None,
+        eta_ms: None,
         bytes_done: size,
         size,
         bytes_per_second: 0,

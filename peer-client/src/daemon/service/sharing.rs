@@ -12,7 +12,7 @@ use crate::api::types::{
     Uploads as UploadsShown,
 };
 use crate::api::{Answer, ErrorKind, ServiceError};
-use crate::config::{Rate, UploadRate};
+use crate::config::UploadRate;
 use crate::daemon::indexes::Indexes;
 use crate::index_client::{IndexClient, LinkState};
 use crate::library::{self, AddFolderError, Library, RemoveFolderError};
@@ -107,14 +107,13 @@ impl PeerService {
                 path_kind: upload.path_kind,
             });
         }
-        let limit =
-            self.uploads.limit().and_then(std::num::NonZeroU64::new).map_or(Rate::Unlimited, Rate::BytesPerSecond);
-        UploadsShown { uploads, limit: limit.to_string() }
+        let by_schedule = self.limits.now().await.scheduled.up.is_some();
+        UploadsShown { uploads, limit: self.uploads.limit().to_string(), by_schedule }
     }
 
     pub(super) async fn limit_uploads(&self, limit: UploadRate) -> Answer<UploadsShown> {
-        self.limits.remember(limit).await.map_err(internal)?;
-        self.uploads.set_limit(limit.bytes_per_second());
+        self.limits.choose_upload(limit).await.map_err(internal)?;
+        self.uploads.set_limit(self.limits.now().await.up);
         Ok(self.show_uploads().await)
     }
 }

@@ -8,10 +8,10 @@ use choir_shared::PeerId;
 use choir_shared::leaf::LeafSet;
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::{CloseCode, Reason, StreamCode};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::sources::{Known, Out, SourceState, Sources};
+use super::sources::{Known, Out, Queued, SourceState, Sources};
 use super::transfer::Transfer;
 use super::{Job, Setback};
 use crate::clock::now;
@@ -20,6 +20,7 @@ use crate::download::links::{Link, Standing};
 use crate::download::parts::Offer;
 use crate::download::scheduler::{MemberLot, SourceId};
 use crate::download::status::{State, Why};
+use crate::download::turns::Turn;
 use crate::download::writes::Writes;
 use crate::download::{FoundSource, IndexUnreachable, NoSession};
 use crate::session::SessionError;
@@ -61,7 +62,7 @@ pub(super) struct Attempt<'a> {
     transfer: Option<Transfer>,
     /// Sources that were asked for the layer and have not answered, and when.
     starting: HashMap<SourceId, Instant>,
-    slot: Option<OwnedSemaphorePermit>,
+    slot: Option<Turn>,
     waiting_for_slot: bool,
     /// No index answered; known sources are still tried.
     search_failed: Option<String>,
@@ -80,7 +81,7 @@ pub(super) enum Happened {
     Started(SourceId, Result<Start, FetchEnd>),
     Looked(SourceId, Result<Stock, FetchEnd>),
     Rested(SourceId),
-    Slot(Option<OwnedSemaphorePermit>),
+    Slot(Turn),
     Fetched,
 }
 
@@ -327,7 +328,7 @@ impl<'a> Attempt<'a> {
             Happened::Looked(source, Err(end)) => self.on_end(source, end, now)?,
             Happened::Slot(slot) => {
                 self.waiting_for_slot = false;
-                self.slot = slot;
+                self.slot = Some(slot);
                 self.offer_granted(now);
             }
             Happened::Rested(id) => self.on_rested(id, now),
@@ -360,8 +361,16 @@ impl<'a> Attempt<'a> {
                 return self.sources.failed(id, "connection lost".to_owned(), now);
             }
             Standing::Refused(reason) => return self.refused(id, reason, now),
-            Standing::Waiting { .. } => self.remove_from_scheduler(id),
-            Standing::Granted => {}
+            Standing::Waiting { .. } => match &mut self.transfer {
+                // It has sent all that it was asked for, so its slot was idle; we are the ones who are slow.
+                Some(transfer) if transfer.holds_back(id) => transfer.suspend(id),
+                _ => self.remove_from_scheduler(id),
+            },
+            Standing::Granted => {
+                if let Some(transfer) = &mut self.transfer {
+                    transfer.resume(id);
+                }
+            }
         }
         let Some(known) = self.sources.get_mut(id).filter(|known| !matches!(known.state, SourceState::Out(_))) else {
             return;
@@ -405,6 +414,7 @@ impl<'a> Attempt<'a> {
             {
                 self.part.write(leaf, &data).map_err(Setback::Disk)?;
                 held.insert_range(range);
+                self.job.workshop.throttle.charge(data.len() as u64);
                 self.speed.add(data.len() as u64);
                 if let Some(known) = self.sources.get_mut(source) {
                     known.bytes += data.len() as u64;
@@ -422,6 +432,8 @@ impl<'a> Attempt<'a> {
             layer: Arc::new(layer),
             writes: Arc::clone(&self.writes),
             news: self.news.0.clone(),
+            throttle: Arc::clone(&self.job.workshop.throttle),
+            priority: self.job.priority().on_the_wire(),
         };
         let workshop = &self.job.workshop;
         let mut transfer = Transfer::new(target, held, workshop, lot(workshop.me));
@@ -449,8 +461,8 @@ impl<'a> Attempt<'a> {
         if self.slot.is_none() {
             if !self.waiting_for_slot {
                 self.waiting_for_slot = true;
-                let transfers = Arc::clone(&self.job.workshop.transfers);
-                self.tasks.spawn(async move { Happened::Slot(transfers.acquire_owned().await.ok()) });
+                let turn = self.job.turn_of(&self.job.workshop.transfers);
+                self.tasks.spawn(async move { Happened::Slot(turn.await) });
             }
             return;
         }
@@ -537,8 +549,11 @@ impl<'a> Attempt<'a> {
             status.message = match queued {
                 _ if transferring => None,
                 _ if starved => Some("its sources are still fetching the rest themselves".to_owned()),
-                queued => queued.map(|ahead| format!("in the queue of its sources, {ahead} ahead")),
+                queued => queued.map(Queued::in_words),
             };
+            let queued = queued.filter(|_| status.state == State::Queued);
+            status.ahead = queued.map(|queued| queued.ahead);
+            status.eta_ms = queued.and_then(|queued| queued.eta_ms);
             status.sources = sources;
         });
     }

@@ -79,6 +79,25 @@ pub(super) enum Out {
     Silent,
 }
 
+/// Where we stand in a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    pub(super) ahead: u32,
+    pub(super) eta_ms: Option<u32>,
+}
+
+impl Queued {
+    pub(super) fn in_words(self) -> String {
+        let Self { ahead, eta_ms } = self;
+        let eta = match eta_ms.map(|ms| ms.div_ceil(1000)) {
+            None => String::new(),
+            Some(seconds @ ..60) => format!(", about {seconds} s"),
+            Some(seconds) => format!(", about {} min", seconds.div_ceil(60)),
+        };
+        format!("in the queue of its sources, {ahead} ahead{eta}")
+    }
+}
+
 pub(super) struct Sources {
     length: FileLength,
     me: PeerId,
@@ -263,17 +282,19 @@ impl Sources {
     }
 
     /// The shortest queue we stand in, if we stand in queues only.
-    pub(super) fn queued_behind(&self) -> Option<u32> {
+    pub(super) fn queued_behind(&self) -> Option<Queued> {
         let standings = self.known.values().filter_map(|known| match &known.state {
             SourceState::Linked(_, standing) => Some(*standing),
             _ => None,
         });
-        let mut shortest = None;
+        let mut shortest: Option<Queued> = None;
         for standing in standings {
             match standing {
                 Standing::Granted => return None,
-                Standing::Waiting { ahead, .. } => {
-                    shortest = Some(shortest.map_or(ahead, |least: u32| least.min(ahead)))
+                Standing::Waiting { ahead, eta_ms } => {
+                    if shortest.is_none_or(|shortest| ahead < shortest.ahead) {
+                        shortest = Some(Queued { ahead, eta_ms });
+                    }
                 }
                 Standing::Refused(_) | Standing::Lost => {}
             }

@@ -114,7 +114,10 @@ impl Transfer {
     }
 
     fn count_arrivals(&mut self, now: Instant) {
-        for fetch in self.fetches.values_mut() {
+        for (id, fetch) in &mut self.fetches {
+            if fetch.arrivals.are_held_back() {
+                self.scheduler.held_back(*id, fetch.source, now);
+            }
             let arrived = fetch.arrivals.bytes();
             if arrived > fetch.counted {
                 self.scheduler.arrived(fetch.source, arrived - fetch.counted, now);
@@ -154,6 +157,19 @@ impl Transfer {
 
     pub(super) fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
         self.scheduler.add_source(id, has, round_trip, now);
+    }
+
+    /// Whether some of what the source has sent is here and may not be read yet.
+    pub(super) fn holds_back(&self, id: SourceId) -> bool {
+        self.fetches.values().any(|fetch| fetch.source == id && fetch.arrivals.are_held_back())
+    }
+
+    pub(super) fn suspend(&mut self, id: SourceId) {
+        self.scheduler.suspend(id);
+    }
+
+    pub(super) fn resume(&mut self, id: SourceId) {
+        self.scheduler.resume(id);
     }
 
     pub(super) fn update_has(&mut self, id: SourceId, has: LeafSet) {

@@ -49,6 +49,8 @@ pub(super) struct Source {
     pub(super) is_nudged: bool,
     /// It was silent for so long that others may have what it was asked for; the next sign of life lifts that.
     pub(super) is_stalled: bool,
+    /// It answers no new requests for now; what it has sent is still being read.
+    pub(super) is_suspended: bool,
     /// Where its region goes on.
     pub(super) cursor: Option<u32>,
     rate: f64,
@@ -69,6 +71,7 @@ impl Source {
             heard: now,
             is_nudged: false,
             is_stalled: false,
+            is_suspended: false,
             cursor: None,
             rate,
             measured: false,

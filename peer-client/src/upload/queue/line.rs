@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use choir_shared::PeerId;
 use choir_shared::address::NetworkPrefix;
 
-use super::{AGE_KEPT, PlaceId};
+use super::{AGE_KEPT, KeptAge, PlaceId};
 
 /// When somebody is served: the order of the fields is the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,12 +24,18 @@ pub(super) struct Turn {
 }
 
 /// What a key has gained by waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age {
     /// No round before this is its own.
     due: u64,
     since: Instant,
     first_place: PlaceId,
+}
+
+impl Age {
+    pub(super) const fn since(&self) -> Instant {
+        self.since
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +79,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 struct Kept {
     age: Age,
-    network: NetworkPrefix,
+    /// `None` if it had its place before this program was started.
+    network: Option<NetworkPrefix>,
     until: Instant,
 }
 
@@ -96,19 +103,50 @@ impl Line {
 
     /// Keeps the age of a key for its return.
     pub(super) fn keep(&mut self, peer: PeerId, network: NetworkPrefix, age: Age, now: Instant) {
-        self.kept.insert(peer, Kept { age, network, until: now + AGE_KEPT });
+        self.kept.insert(peer, Kept { age, network: Some(network), until: now + AGE_KEPT });
+    }
+
+    /// All ages that are worth remembering, next first, but for those of slots.
+    pub(super) fn ages(&self, now: Instant) -> impl Iterator<Item = KeptAge> {
+        let waiting = self.waiting.iter().map(|waiting| (waiting.peer, waiting.age));
+        let mut absent: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.until > now).collect();
+        absent.sort_by_key(|(_, kept)| kept.age);
+        let absent = absent.into_iter().map(|(peer, kept)| (*peer, kept.age));
+        waiting.chain(absent).map(move |(peer, age)| self.age_of(peer, age, now))
+    }
+
+    pub(super) fn age_of(&self, peer: PeerId, age: Age, now: Instant) -> KeptAge {
+        let waited = now.saturating_duration_since(age.since);
+        KeptAge { peer, waited, rounds: age.due.saturating_sub(self.round) }
+    }
+
+    /// Keeps an age that another run of this program knew.
+    pub(super) fn restore(&mut self, kept: &KeptAge, first_place: PlaceId, now: Instant) {
+        let since = now.checked_sub(kept.waited).unwrap_or(now);
+        let age = Age { due: self.round.saturating_add(kept.rounds), since, first_place };
+        self.kept.insert(kept.peer, Kept { age, network: None, until: now + AGE_KEPT });
+    }
+
+    /// How many of another run have not come back who would go before the first of those who have.
+    pub(super) fn absent_before_first(&self) -> usize {
+        let Some(first) = self.waiting.first() else { return 0 };
+        self.kept.values().filter(|kept| kept.network.is_none() && kept.age < first.age).count()
     }
 
     /// Takes the first out of the line: its network had its turn.
     pub(super) fn next(&mut self) -> Option<Waiting> {
-        if self.waiting.is_empty() {
-            return None;
-        }
-        let first = self.waiting.remove(0);
+        let first = self.take(self.waiting.first()?.place)?;
         self.round = self.round.max(first.round);
-        self.turns_from.insert(first.network, first.round + 1);
-        self.sort();
         Some(first)
+    }
+
+    /// Takes one out of the line, whose network has its turn with it.
+    pub(super) fn take(&mut self, place: PlaceId) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|waiting| waiting.place == place)?;
+        let taken = self.waiting.remove(at);
+        self.turns_from.insert(taken.network, taken.round + 1);
+        self.sort();
+        Some(taken)
     }
 
     /// Drops what no longer matters. Without an age to return with, nobody of a network is due earlier anyway.
@@ -117,7 +155,7 @@ impl Line {
         let Self { waiting, turns_from, kept, .. } = self;
         turns_from.retain(|network, _| {
             waiting.iter().any(|waiting| waiting.network == *network)
-                || kept.values().any(|kept| kept.network == *network)
+                || kept.values().any(|kept| kept.network == Some(*network))
         });
     }
 

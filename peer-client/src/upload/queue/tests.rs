@@ -320,6 +320,46 @@ fn a_full_queue_says_so() {
     world.check();
 }
 
+#[test]
+fn a_network_with_twenty_keys_leaves_slots_to_others() {
+    let mut world = World::with_slots(8);
+    world.enter_all(0..20, |_| 1);
+    world.enter_all([20, 21, 22], |_| 2);
+    world.enter(23, 3);
+    let held = |world: &World, from| world.queue.slots.iter().filter(|slot| slot.network == network(from)).count();
+    assert_eq!(held(&world, 1), 8);
+    world.pass(SECOND);
+    world.check();
+    assert_eq!([1, 2, 3].map(|from| held(&world, from)), [4, 3, 1], "as even as they ask");
+    assert_eq!(world.pass(SECOND), [], "and it stays so");
+    // Those who had a slot longest keep it.
+    assert_eq!(world.queue.slots[..4].iter().map(|slot| slot.peer).collect::<Vec<_>>(), [0, 1, 2, 3].map(peer));
+}
+
+#[test]
+fn who_waited_in_another_run_keeps_its_age() {
+    let mut world = World::with_slots(2);
+    for who in 0..6 {
+        world.enter(who, who as u8);
+        world.now += SECOND;
+    }
+    world.queue.line.keep(peer(9), network(9), world.queue.slots[0].age, world.now - 2 * AGE_KEPT);
+    let ages = world.queue.ages(world.now);
+    assert_eq!(ages.iter().map(|age| age.peer).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5].map(peer), "no forgotten one");
+
+    let mut again = World::with_slots(2);
+    again.queue.restore(&ages, again.now);
+    // A newcomer is first, then they come in any order; one of the two who had slots does not.
+    again.enter_all([7, 4, 3, 1, 5, 2], |who| who as u8);
+    assert_eq!(again.granted, [peer(1)], "the other slot is kept for the one who is away");
+    assert_eq!(again.line(), [2, 3, 4, 5, 7].map(peer));
+    again.queue.range_began(peer(1));
+    again.pass(RETURN_WITHIN);
+    again.check();
+    assert_eq!(again.granted, [1, 2].map(peer));
+    assert_eq!(again.queue.ages(again.now)[0].waited, Duration::from_secs(5) + RETURN_WITHIN);
+}
+
 /// What may happen to a queue.
 #[derive(Clone, Debug)]
 enum Event {
