@@ -94,6 +94,21 @@ impl Internet {
         self.add(line, None)
     }
 
+    /// A host in the same network as another.
+    pub fn neighbour(&self, of: &Host, line: Line) -> Host {
+        let mut state = self.shared.state();
+        let number = state.traffic.host_count() as u8;
+        let outside = match of.outside {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                Ipv4Addr::new(a, b, c, d.wrapping_add(number)).into()
+            }
+            other => other,
+        };
+        let id = state.traffic.add_host(line, outside, None);
+        Host { shared: Arc::clone(&self.shared), id, outside }
+    }
+
     /// A host behind a router of its own.
     pub fn home(&self, line: Line, kind: NatKind) -> Host {
         self.add(line, Some((kind, HOME_ADDRESS, MAPPING_LIFETIME)))
@@ -134,6 +149,11 @@ impl Host {
     /// Its router forgets all mappings.
     pub fn rebind(&self) {
         self.shared.state().traffic.rebind(self.id);
+    }
+
+    /// How long a packet that it sends now waits before its line.
+    pub fn backlog(&self) -> Duration {
+        self.shared.state().traffic.backlog(self.id, self.shared.epoch.elapsed())
     }
 
     /// What became of the packets that it sent.

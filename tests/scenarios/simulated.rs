@@ -1,6 +1,7 @@
 //! The wide internet, in memory and on a paused clock: seconds of theirs take milliseconds of ours, and none of their
 //! milliseconds depends on our machine. With `CHOIR_SEED` one tries another day.
 
+mod limits;
 mod losses;
 mod many_sources;
 mod one_source;

@@ -61,6 +61,10 @@ pub(super) enum Drop {
 }
 
 impl Lane {
+    pub(super) fn backlog(&self, now: Duration) -> Duration {
+        self.free_at.saturating_sub(now)
+    }
+
     /// When a packet of so many bytes that comes `now` will have passed.
     pub(super) fn pass(&mut self, bytes: usize, now: Duration) -> Result<Duration, Drop> {
         if self.free_at.saturating_sub(now) > self.buffer {

@@ -125,6 +125,11 @@ impl Traffic {
         self.hosts[host.0].counts
     }
 
+    /// How long what the host sends `now` waits before its line.
+    pub fn backlog(&self, host: HostId, now: Duration) -> Duration {
+        self.hosts[host.0].up.backlog(now)
+    }
+
     /// From now on nothing that one of the two sends reaches the other, and nobody is told.
     pub fn cut(&mut self, one: HostId, other: HostId) {
         self.holes.insert((one.min(other), one.max(other)));

@@ -8,14 +8,16 @@ use std::time::Duration;
 use choir_peer::download::job::{Job, Outcome, Workshop};
 use choir_peer::download::links::Links;
 use choir_peer::download::parts::Parts;
+use choir_peer::download::priority::Priority;
 use choir_peer::download::status::{DownloadRequest, DownloadStatus};
+use choir_peer::download::turns::Turns;
 use choir_peer::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use choir_peer::session::Session;
 use choir_peer::session::asking::Arrivals;
 use choir_peer::store::LocalDisk;
 use choir_shared::{FileId, PeerId};
 use tempfile::TempDir;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -78,6 +80,7 @@ impl Fetching {
             folder: folder.path().to_owned(),
             group: None,
             sources: vec![],
+            priority: Priority::Normal,
         };
         let (sender, status) = watch::channel(DownloadStatus::of(&request));
         let finder: Arc<dyn Finder> = Arc::clone(&directory) as _;
@@ -88,8 +91,9 @@ impl Fetching {
             disk: Arc::new(LocalDisk),
             arrivals: Arrivals::default(),
             parts: downloader.holding.as_ref().map_or_else(Parts::default, |holding| holding.parts.clone()),
-            attempts: Arc::new(Semaphore::new(1)),
-            transfers: Arc::new(Semaphore::new(1)),
+            attempts: Turns::new(1),
+            transfers: Turns::new(1),
+            throttle: Arc::clone(&downloader.throttle),
         };
         let holding = downloader.holding.clone();
         let job = Job { request, status: sender, poke: Arc::new(Notify::new()), workshop: Arc::new(workshop) };
@@ -108,6 +112,19 @@ impl Fetching {
             }),
             _folder: folder,
         }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> DownloadStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until it stands so.
+    ///
+    /// # Panics
+    /// If the download ends before.
+    pub async fn until(&mut self, wanted: impl FnMut(&DownloadStatus) -> bool) -> DownloadStatus {
+        self.status.wait_for(wanted).await.expect("the download goes on").clone()
     }
 
     /// Waits until so many bytes are verified, or a quarter of a second longer.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use crate::mischief::{HostileShelf, Mischief};
 use choir_peer::connectivity::{Endpoint, EndpointOptions, Reach, Route};
+use choir_peer::download::Throttle;
 use choir_peer::index_client::install_crypto;
 use choir_peer::session::Session;
 use choir_peer::upload::admit::{Audience, Rules};
+use choir_peer::upload::queue::KeptAge;
 use choir_peer::upload::{Options, Uploads};
 use choir_shared::PeerId;
 use choir_shared::dial::Surroundings;
@@ -33,6 +35,10 @@ pub struct Peer {
     pub reach: Reach,
     /// What it has of the song; a liar has nothing to be told about.
     pub(super) holding: Option<Arc<Holding>>,
+    /// What it serves with, if it shares as `choir` does.
+    pub uploads: Option<Uploads>,
+    /// Its limit over all downloads.
+    pub throttle: Arc<Throttle>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -47,23 +53,53 @@ impl Peer {
 
     /// One that serves the song as `choir` does.
     pub fn sharer(host: &Host, song: &Arc<Song>, options: EndpointOptions) -> Self {
-        Self::serving(host, Holding::whole(song), options)
+        Self::limited_sharer(host, song, options, Options::default(), &[])
+    }
+
+    /// The same with other limits, and with what another run of it knew of those who wait.
+    pub fn limited_sharer(
+        host: &Host,
+        song: &Arc<Song>,
+        options: EndpointOptions,
+        limits: Options,
+        ages: &[KeptAge],
+    ) -> Self {
+        Self::serving(host, Holding::whole(song), options, limits, ages)
     }
 
     /// One that has nothing of the song yet, and will serve what it has fetched of it.
     pub fn member(host: &Host, song: &Arc<Song>) -> Self {
-        Self::serving(host, Holding::nothing(song), options())
+        Self::serving(host, Holding::nothing(song), options(), Options::default(), &[])
     }
 
-    fn serving(host: &Host, holding: Arc<Holding>, options: EndpointOptions) -> Self {
+    fn serving(
+        host: &Host,
+        holding: Arc<Holding>,
+        options: EndpointOptions,
+        limits: Options,
+        ages: &[KeptAge],
+    ) -> Self {
         let audiences = BTreeMap::from([(COLLECTION.to_owned(), Audience::Anyone)]);
         let rules = Rules { audiences, parts: Some(Audience::Anyone), ..Rules::default() };
-        let serve = Options { rules, ..Options::default() };
+        let serve = Options { rules, ..limits };
         let uploads = Uploads::new(Arc::clone(&holding) as _, serve, CancellationToken::new(), &TaskTracker::new());
-        Self::join(host, options, Some(holding), move |session| {
-            let uploads = uploads.clone();
+        uploads.restore(ages);
+        let serving = uploads.clone();
+        let peer = Self::join(host, options, Some(holding), move |session| {
+            let uploads = serving.clone();
             async move { uploads.serve(session).await }
-        })
+        });
+        Self { uploads: Some(uploads), ..peer }
+    }
+
+    /// Bytes that it has sent of files, to all.
+    pub fn served(&self) -> u64 {
+        self.uploads.as_ref().map_or(0, |uploads| uploads.totals().bytes_sent)
+    }
+
+    /// Leaves as a program that is stopped does.
+    pub async fn stop(self) {
+        self.reach.endpoint().close().await;
     }
 
     /// One that sends the right hashes and the start of the song, and wrong bytes after that.
@@ -99,7 +135,9 @@ impl Peer {
                 tokio::spawn(serve(session));
             }
         });
-        Self { id, host: host.clone(), reach, holding, _serving: AbortOnDropHandle::new(serving) }
+        let throttle = Arc::new(Throttle::new(None));
+        let serving = AbortOnDropHandle::new(serving);
+        Self { id, host: host.clone(), reach, holding, uploads: None, throttle, _serving: serving }
     }
 
     /// Where others dial it.
