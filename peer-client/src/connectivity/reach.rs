@@ -164,7 +164,7 @@ impl Reach {
         while let Some(dialled) = dials.join_next().await {
             match dialled {
                 Ok((candidate, Ok(connection))) => {
-                    self.attempts().succeeded(candidate);
+                    self.attempts().succeeded(candidate, now());
                     let session = Session::begin(connection, route.peer, (self.shared.hello)(route.peer));
                     let _ = self.shared.sessions.send(session.clone()).await;
                     return Ok(session);
