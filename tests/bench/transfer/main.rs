@@ -1,20 +1,24 @@
-//! `cargo bench-transfer`: one file of 1 GiB from one source, whole processes, verified and on disk, beside the bound
-//! that this machine sets and beside what else people use, in one run.
+//! `cargo bench-transfer`: whole processes, verified and on disk, beside the bounds that this machine sets and beside
+//! what else people use, in one run.
 //!
-//! The candidates alternate and the medians are compared, because machines are shared and noisy. Both ends share this
-//! machine, in every row. Programs that are not installed are left out, and named.
+//! Three parts: one file of 1 GiB from one source, a folder of 200 songs from one source, and taking these songs into
+//! a library. In each the candidates alternate and the medians are compared, because machines are shared and noisy.
+//! Both ends share this machine, in every row. Programs that are not installed are left out, and named.
 
 mod bound;
 mod choir;
+mod goods;
 mod others;
 mod raw;
 mod usage;
 
+use std::path::Path;
+use std::rc::Rc;
+
 use anyhow::Context as _;
 use clap::Parser;
-use harness::fixtures;
-use tempfile::TempDir;
 
+use self::goods::Goods;
 use self::usage::Run;
 
 const FILE_BYTES: usize = 1 << 30;
@@ -30,64 +34,114 @@ struct Options {
     /// Choir and its bounds only.
     #[arg(long)]
     alone: bool,
+    /// One part only: file, folder or library.
+    #[arg(long)]
+    part: Option<String>,
 }
 
-/// Something that moves the file once.
+/// Something that is done once in each round.
 struct Candidate {
     name: String,
     run: Box<dyn FnMut() -> anyhow::Result<Run>>,
-    runs: Vec<Run>,
 }
 
 impl Candidate {
     fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<Run> + 'static) -> Self {
-        Self { name: name.into(), run: Box::new(run), runs: Vec::new() }
-    }
-
-    /// The run in the middle, by time.
-    fn median(&mut self) -> Run {
-        self.runs.sort_by(|left, right| left.seconds.total_cmp(&right.seconds));
-        self.runs[self.runs.len() / 2]
+        Self { name: name.into(), run: Box::new(run) }
     }
 }
+
+/// The run in the middle, by time, of each candidate.
+type Medians = Vec<(String, Run)>;
 
 fn main() -> anyhow::Result<()> {
     choir_peer::index_client::install_crypto();
     let options = Options::parse();
     let place = tempfile::tempdir()?;
-    println!("making a file of {FILE_BYTES} bytes…");
-    let song = place.path().join("Bench - Long Song.wav");
-    std::fs::write(&song, fixtures::noise("Long Song", "Bench", FILE_BYTES, 1))?;
+    let wants = |part: &str| options.part.as_deref().is_none_or(|only| only == part);
+    if wants("file") {
+        one_file(place.path(), &options)?;
+    }
+    if wants("folder") || wants("library") {
+        let songs = Rc::new(Goods::songs(place.path())?);
+        if wants("folder") {
+            folder(&songs, &options)?;
+        }
+        if wants("library") {
+            library(place.path(), &songs, &options)?;
+        }
+    }
+    Ok(())
+}
 
+fn one_file(place: &Path, options: &Options) -> anyhow::Result<()> {
+    println!("\n### One file of {FILE_BYTES} bytes from one source\n");
+    let goods = Rc::new(Goods::one_file(place, FILE_BYTES)?);
     let mut candidates = Vec::new();
     for datagram in DATAGRAMS {
         candidates.push(Candidate::new(format!("raw quinn into memory, {datagram}-byte datagrams"), move || {
             raw::transfer(datagram, FILE_BYTES)
         }));
-        let mut sharer = choir::Sharer::of(&song, datagram)?;
+        let mut sharer = choir::Sharer::of(&goods, datagram)?;
         candidates.push(Candidate::new(format!("choir get, {datagram}-byte datagrams"), move || sharer.get()));
     }
     if !options.alone {
-        candidates.extend(others::installed(&song)?);
+        candidates.extend(others::installed(&goods)?);
     }
-    for round in 1..=options.rounds {
-        eprintln!("round {round} of {}", options.rounds);
-        for candidate in &mut candidates {
-            let run = (candidate.run)().with_context(|| candidate.name.clone())?;
-            candidate.runs.push(run);
-        }
-    }
-    let medians: Vec<(String, Run)> =
-        candidates.iter_mut().map(|candidate| (candidate.name.clone(), candidate.median())).collect();
-    print(&medians);
-    print_bounds(&place, &medians, options.rounds)
+    let medians = compare(candidates, options.rounds)?;
+    print(&medians, goods.bytes);
+    print_bounds(place, &medians, options.rounds)
 }
 
-fn print(medians: &[(String, Run)]) {
-    println!("\n| | MB/s | s | CPU s receiving | CPU s sending | peak MiB receiving | peak MiB sending |");
+fn folder(songs: &Rc<Goods>, options: &Options) -> anyhow::Result<()> {
+    println!("\n### A folder of 200 songs, {} bytes, from one source\n", songs.bytes);
+    let mut candidates = Vec::new();
+    for datagram in DATAGRAMS {
+        let mut sharer = choir::Sharer::of(songs, datagram)?;
+        candidates.push(Candidate::new(format!("choir get --folder, {datagram}-byte datagrams"), move || sharer.get()));
+    }
+    if !options.alone {
+        candidates.extend(others::installed(songs)?);
+    }
+    let medians = compare(candidates, options.rounds)?;
+    print(&medians, songs.bytes);
+    Ok(())
+}
+
+fn library(place: &Path, songs: &Rc<Goods>, options: &Options) -> anyhow::Result<()> {
+    println!("\n### The same songs, hashed and shared\n");
+    let [shared, hashed, summed] = [(); 3].map(|()| Rc::clone(songs));
+    let candidates = vec![
+        Candidate::new("choir share add --wait, until published", move || choir::share(&shared)),
+        Candidate::new("choir hash", move || choir::hash(&hashed)),
+        Candidate::new("sha256sum", move || others::sha256sum(&summed)),
+    ];
+    print(&compare(candidates, options.rounds)?, songs.bytes);
+    let bound = bound::measure(place, songs.bytes as usize, options.rounds)?;
+    println!("\nhashing the bytes in lanes, on one core: {:.2} CPU s", bound.hash_cpu);
+    Ok(())
+}
+
+fn compare(mut candidates: Vec<Candidate>, rounds: usize) -> anyhow::Result<Medians> {
+    let mut runs: Vec<Vec<Run>> = candidates.iter().map(|_| Vec::new()).collect();
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        for (candidate, runs) in candidates.iter_mut().zip(&mut runs) {
+            runs.push((candidate.run)().with_context(|| candidate.name.clone())?);
+        }
+    }
+    let median = |(candidate, mut runs): (Candidate, Vec<Run>)| {
+        runs.sort_by(|left, right| left.seconds.total_cmp(&right.seconds));
+        (candidate.name, runs[runs.len() / 2])
+    };
+    Ok(candidates.into_iter().zip(runs).map(median).collect())
+}
+
+fn print(medians: &Medians, bytes: u64) {
+    println!("| | MB/s | s | CPU s receiving | CPU s sending | peak MiB receiving | peak MiB sending |");
     println!("|---|---|---|---|---|---|---|");
     for (name, run) in medians {
-        let rate = FILE_BYTES as f64 / run.seconds / 1e6;
+        let rate = bytes as f64 / run.seconds / 1e6;
         let mebibytes = |bytes: u64| if bytes == 0 { "–".to_owned() } else { (bytes >> 20).to_string() };
         println!(
             "| {name} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |",
@@ -101,8 +155,8 @@ fn print(medians: &[(String, Run)]) {
 }
 
 /// What this machine allows at best: as fast as the disk takes it, and as the cores do the least that must be done.
-fn print_bounds(place: &TempDir, medians: &[(String, Run)], rounds: usize) -> anyhow::Result<()> {
-    let bound = bound::measure(place.path(), FILE_BYTES, rounds)?;
+fn print_bounds(place: &Path, medians: &Medians, rounds: usize) -> anyhow::Result<()> {
+    let bound = bound::measure(place, FILE_BYTES, rounds)?;
     println!(
         "\ndisk: {:.2} s to write and sync; hashing: {:.2} CPU s; writing to the page cache: {:.2} CPU s",
         bound.disk, bound.hash_cpu, bound.write_cpu

@@ -4,29 +4,34 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use harness::process::Process;
 use tempfile::TempDir;
 
 use crate::Candidate;
+use crate::goods::{Goods, files_of};
 use crate::usage::{Run, Usage, measure};
 
 /// A Python that has libtorrent, where the usual one has not.
 const PYTHON: &str = "CHOIR_BENCH_PYTHON";
 
 /// Those that this machine has. The others are named on standard error, with how to get them.
-pub(crate) fn installed(song: &Path) -> anyhow::Result<Vec<Candidate>> {
+pub(crate) fn installed(goods: &Rc<Goods>) -> anyhow::Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     if runs(Command::new("sendme").arg("--version")) {
-        let mut sender = Sendme::of(song)?;
+        let mut sender = Sendme::of(goods)?;
         candidates.push(Candidate::new("sendme", move || sender.receive()));
     } else {
         eprintln!("sendme is missing: cargo install sendme");
     }
+    if goods.is_folder() {
+        return Ok(candidates);
+    }
     let python = std::env::var(PYTHON).unwrap_or_else(|_| "python3".to_owned());
     if runs(Command::new(&python).args(["-c", "import libtorrent"])) {
-        let mut seed = Seed::of(song, python)?;
+        let mut seed = Seed::of(goods, python)?;
         candidates.push(Candidate::new("libtorrent, v2 torrent over TCP", move || seed.fetch()));
     } else {
         eprintln!(
@@ -35,7 +40,7 @@ pub(crate) fn installed(song: &Path) -> anyhow::Result<Vec<Candidate>> {
     }
     let needed = [("nginx", "-v"), ("curl", "--version"), ("openssl", "version")];
     if needed.iter().all(|(program, argument)| runs(Command::new(program).arg(argument))) {
-        let mut server = Nginx::of(song)?;
+        let mut server = Nginx::of(goods)?;
         candidates.push(Candidate::new("curl from nginx, HTTPS, nothing verified", move || server.fetch()));
     } else {
         eprintln!("nginx, curl or openssl is missing: apt-get install nginx-light curl openssl");
@@ -55,25 +60,24 @@ fn run(sender: &Process, command: &mut Command) -> anyhow::Result<Run> {
     Ok(Run { seconds, receiving, sending: Usage::of(sender.id())?.since(before) })
 }
 
-fn is_whole(folder: &Path, song: &Path) -> anyhow::Result<()> {
-    let bytes = song.metadata()?.len();
-    let files = harness::peer::files_below(folder);
-    ensure!(files.iter().any(|path| path.metadata().is_ok_and(|found| found.len() == bytes)), "it is not whole");
-    Ok(())
+/// Reads and hashes, and nothing else.
+pub(crate) fn sha256sum(goods: &Goods) -> anyhow::Result<Run> {
+    let (seconds, receiving) = measure(Command::new("sha256sum").args(files_of(&goods.path)))?;
+    Ok(Run { seconds, receiving, sending: Usage::default() })
 }
 
 struct Sendme {
     process: Process,
     ticket: String,
-    song: PathBuf,
+    goods: Rc<Goods>,
     _folder: TempDir,
 }
 
 impl Sendme {
-    fn of(song: &Path) -> anyhow::Result<Self> {
+    fn of(goods: &Rc<Goods>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("sendme");
-        command.args(["send", "--relay", "disabled", "--no-progress"]).arg(song).current_dir(folder.path());
+        command.args(["send", "--relay", "disabled", "--no-progress"]).arg(&goods.path).current_dir(folder.path());
         let process = Process::start("sendme", &mut command);
         let ticket = loop {
             let line = process.line();
@@ -81,7 +85,7 @@ impl Sendme {
                 break ticket.to_owned();
             }
         };
-        Ok(Self { process, ticket, song: song.to_owned(), _folder: folder })
+        Ok(Self { process, ticket, goods: Rc::clone(goods), _folder: folder })
     }
 
     fn receive(&mut self) -> anyhow::Result<Run> {
@@ -89,7 +93,7 @@ impl Sendme {
         let mut command = Command::new("sendme");
         command.args(["receive", "--relay", "disabled", "--no-progress", &self.ticket]).current_dir(folder.path());
         let run = run(&self.process, command.stderr(Stdio::null()))?;
-        is_whole(folder.path(), &self.song)?;
+        self.goods.check(folder.path())?;
         Ok(run)
     }
 }
@@ -99,19 +103,19 @@ struct Seed {
     python: String,
     port: String,
     torrent: PathBuf,
-    song: PathBuf,
+    goods: Rc<Goods>,
     _folder: TempDir,
 }
 
 impl Seed {
-    fn of(song: &Path, python: String) -> anyhow::Result<Self> {
+    fn of(goods: &Rc<Goods>, python: String) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let torrent = folder.path().join("song.torrent");
         let mut command = Command::new(&python);
-        command.arg(script()).arg("seed").arg(&torrent).arg(song);
+        command.arg(script()).arg("seed").arg(&torrent).arg(&goods.path);
         let process = Process::start("libtorrent", &mut command);
         let port = process.line();
-        Ok(Self { process, python, port, torrent, song: song.to_owned(), _folder: folder })
+        Ok(Self { process, python, port, torrent, goods: Rc::clone(goods), _folder: folder })
     }
 
     fn fetch(&mut self) -> anyhow::Result<Run> {
@@ -119,7 +123,7 @@ impl Seed {
         let mut command = Command::new(&self.python);
         command.arg(script()).arg("fetch").arg(&self.torrent).arg(folder.path()).arg(&self.port);
         let run = run(&self.process, &mut command)?;
-        is_whole(folder.path(), &self.song)?;
+        self.goods.check(folder.path())?;
         Ok(run)
     }
 }
@@ -131,12 +135,12 @@ fn script() -> PathBuf {
 struct Nginx {
     process: Process,
     url: String,
-    song: PathBuf,
+    goods: Rc<Goods>,
     _folder: TempDir,
 }
 
 impl Nginx {
-    fn of(song: &Path) -> anyhow::Result<Self> {
+    fn of(goods: &Rc<Goods>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let place = folder.path().to_str().context("a plain path")?;
         let mut certify = Command::new("openssl");
@@ -145,7 +149,7 @@ impl Nginx {
         certify.arg("-out").arg(folder.path().join("certificate.pem"));
         ensure!(runs(&mut certify), "openssl makes a certificate");
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let root = song.parent().and_then(Path::to_str).context("a plain path")?;
+        let root = goods.path.parent().and_then(Path::to_str).context("a plain path")?;
         let configuration = format!(
             "daemon off; master_process off; pid {place}/pid; error_log stderr;
             events {{}}
@@ -163,10 +167,10 @@ impl Nginx {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
         let process = Process::start("nginx", &mut command);
-        let name = song.file_name().and_then(|name| name.to_str()).context("a plain name")?.replace(' ', "%20");
+        let name = goods.path.file_name().and_then(|name| name.to_str()).context("a plain name")?.replace(' ', "%20");
         let url = format!("https://127.0.0.1:{port}/{name}");
         harness::eventually("nginx answers", || runs(Command::new("curl").args(["-ksI", &url])).then_some(()));
-        Ok(Self { process, url, song: song.to_owned(), _folder: folder })
+        Ok(Self { process, url, goods: Rc::clone(goods), _folder: folder })
     }
 
     fn fetch(&mut self) -> anyhow::Result<Run> {
@@ -174,7 +178,7 @@ impl Nginx {
         let mut command = Command::new("curl");
         command.args(["-ks", &self.url, "-o"]).arg(folder.path().join("song"));
         let run = run(&self.process, &mut command)?;
-        is_whole(folder.path(), &self.song)?;
+        self.goods.check(folder.path())?;
         Ok(run)
     }
 }
