@@ -134,6 +134,8 @@ pub struct Fetch {
     pub source: SourceId,
     pub session: Session,
     pub range: LeafRange,
+    /// To be sent before what was asked for earlier.
+    pub is_urgent: bool,
     /// Where to stop; moved forward when another source takes the tail.
     pub end: Arc<AtomicU32>,
     pub arrivals: Arrivals,
@@ -155,7 +157,7 @@ impl Fetch {
             first_leaf: self.range.first(),
             leaf_count: self.range.count(),
             want_layer: false,
-            priority: target.priority,
+            priority: if self.is_urgent { u8::MAX } else { target.priority },
         };
         let mut delivery = deliver(self.session.get(&get).await?, &self.arrivals)?;
         let lacks = !delivery.leaves.contains_range(self.range);

@@ -24,11 +24,15 @@
 //! 7. **A silent source is trusted less and less:** it is asked whether it is there, gets no new requests, then others may have what it was asked for, then
 //!    it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go on: it may be all there is. A slow
 //!    one is not silent: bytes count as they arrive, long before a leaf of them is whole. Nor is one that we hold back.
-//! 8. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
+//! 8. **While the song is played, what is due soon comes first:** the leaves of the next seconds are asked for in the
+//!    order of their [deadlines](playback), in small requests, each of the source that will have sent it soonest, and
+//!    once more of another if they would be late. Nobody takes them for being next in its region.
+//! 9. **One wrong leaf ends a source for this file.** Which leaf, and whose, is exact: a stream has one sender.
 //!
 //! The numbers come from comparing libtorrent, rqbit and aria2, and from the simulated network in `tests/`.
 
 mod gaps;
+mod playback;
 mod source;
 mod swarm;
 
@@ -39,6 +43,7 @@ use std::time::{Duration, Instant};
 use choir_shared::leaf::{FileLength, LEAF_BYTES, LeafIndex, LeafRange, LeafSet, Presence};
 
 use gaps::Region;
+pub use playback::Playback;
 use source::Source;
 pub use source::SourceId;
 pub use swarm::MemberLot;
@@ -60,6 +65,12 @@ const MIN_REQUESTS: usize = 2;
 /// Streams that a sharer allows are [16](crate::connectivity::endpoint); other downloads use some of them.
 const MAX_REQUESTS: usize = 4;
 
+/// So many more for what a listener waits for.
+const URGENT_REQUESTS: usize = 4;
+
+/// While a song is played, it is looked this often whether something will be late.
+const PLAYBACK_TICK: Duration = Duration::from_millis(50);
+
 /// A request is worth splitting when its tail would come this many times sooner (rule 5).
 const STEAL_GAIN: f64 = 1.5;
 
@@ -76,7 +87,13 @@ pub struct RequestId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask `source` for `range` on a new stream.
-    Request { id: RequestId, source: SourceId, range: LeafRange },
+    Request {
+        id: RequestId,
+        source: SourceId,
+        range: LeafRange,
+        /// A listener waits for it: to be sent before what was asked for earlier.
+        is_urgent: bool,
+    },
     /// Read no further than leaf number `end` of this request; another source has the rest.
     Shorten { id: RequestId, end: u32 },
     /// Stop the stream: all its leaves are here, or its source is given up.
@@ -90,6 +107,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 struct Request {
     source: SourceId,
+    first: u32,
     /// The next leaf that is expected on this stream.
     next: u32,
     end: u32,
@@ -118,6 +136,9 @@ pub struct Scheduler {
     requests: BTreeMap<RequestId, Request>,
     next_request: u64,
     swarm: Swarm,
+    playback: Option<Playback>,
+    /// Dropped, and still to be stopped.
+    dropped: Vec<RequestId>,
 }
 
 impl Scheduler {
@@ -137,6 +158,8 @@ impl Scheduler {
             requests: BTreeMap::new(),
             next_request: 0,
             swarm,
+            playback: None,
+            dropped: Vec::new(),
         }
     }
 
@@ -177,6 +200,25 @@ impl Scheduler {
         let gone: Vec<_> = self.requests_of(id).map(|(id, _)| id).collect();
         gone.iter().for_each(|id| self.drop_request(*id));
         gone
+    }
+
+    /// The song is played from here on, or no more. Told again and again while it is; when it jumps, what was asked for
+    /// elsewhere and has not begun to come is put off.
+    pub fn play(&mut self, playback: Option<Playback>, now: Instant) {
+        let window = |playback: Option<Playback>| playback.and_then(|playback| playback.window(self.length, now));
+        let (before, after) = (window(self.playback), window(playback));
+        self.playback = playback;
+        let Some(after) = after else { return };
+        if before.is_some_and(|before| (before.first()..=before.end()).contains(&after.first())) {
+            return;
+        }
+        let elsewhere = |request: &Request| {
+            request.next == request.first && (request.end <= after.first() || after.end() <= request.first)
+        };
+        let put_off: Vec<_> =
+            self.requests.iter().filter(|(_, request)| elsewhere(request)).map(|(id, _)| *id).collect();
+        put_off.iter().for_each(|id| self.drop_request(*id));
+        self.dropped.extend(put_off);
     }
 
     fn forget(&mut self, id: SourceId) {
@@ -272,7 +314,7 @@ impl Scheduler {
 
     /// What to do now.
     pub fn poll(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let mut actions: Vec<_> = self.dropped.drain(..).map(|id| Action::Stop { id }).collect();
         self.stop_finished(&mut actions);
         self.judge_silence(now, &mut actions);
         for id in self.sources_by_rate() {
@@ -294,7 +336,9 @@ impl Scheduler {
             let limits = [source.patience(), QUIET, STALLED, DEAD];
             limits.map(|limit| source.heard + limit)
         });
-        requests.chain(sources).filter(|time| *time > now).min()
+        let playback = self.window(now).filter(|window| !self.held.contains_range(*window));
+        let tick = playback.map(|_| now + PLAYBACK_TICK);
+        requests.chain(sources).chain(tick).filter(|time| *time > now).min()
     }
 
     fn requests_of(&self, source: SourceId) -> impl Iterator<Item = (RequestId, &Request)> {
@@ -328,9 +372,10 @@ impl Scheduler {
                 source.wakes(now);
             }
         }
-        let request = Request { source, next: range.first(), end: range.end(), progress: now, is_doubtful: false };
-        self.requests.insert(id, request);
-        Action::Request { id, source, range }
+        let (first, end) = (range.first(), range.end());
+        self.requests.insert(id, Request { source, first, next: first, end, progress: now, is_doubtful: false });
+        let is_urgent = self.window(now).is_some_and(|window| (window.first()..window.end()).contains(&first));
+        Action::Request { id, source, range, is_urgent }
     }
 
     fn drop_request(&mut self, id: RequestId) {
@@ -419,7 +464,13 @@ impl Scheduler {
         let bytes = self.bytes_under_way(id);
         let quiet = count > 0 && now.saturating_duration_since(source.heard) >= QUIET;
         let enough = count >= MIN_REQUESTS && bytes >= source.wanted_in_flight();
-        if source.is_stalled || quiet || enough || count >= MAX_REQUESTS {
+        if source.is_stalled || quiet || count >= MAX_REQUESTS + URGENT_REQUESTS {
+            return None;
+        }
+        if let Some(range) = self.urgent(id, now) {
+            return Some(range);
+        }
+        if enough || count >= MAX_REQUESTS {
             return None;
         }
         let leaves = source.request_leaves();
@@ -427,7 +478,7 @@ impl Scheduler {
         if let Some(range) = self.hedged_start(id) {
             return Some(range);
         }
-        if let Some(range) = self.free_range(id, leaves) {
+        if let Some(range) = self.free_range(id, leaves, now) {
             return Some(range);
         }
         // Nothing is free. As long as a source has more to send than its line holds, it has not run dry.
@@ -435,7 +486,7 @@ impl Scheduler {
             return None;
         }
         self.doubt_the_silent(id, now);
-        let taken = self.free_range(id, leaves).or_else(|| self.steal(id, now, actions));
+        let taken = self.free_range(id, leaves, now).or_else(|| self.steal(id, now, actions));
         taken.or_else(|| (count == 0).then(|| self.second_copy(id, now)).flatten())
     }
 
@@ -454,8 +505,67 @@ impl Scheduler {
         (fresh && short && source.has.contains_range(range)).then_some(range)
     }
 
+    /// Rule 8.
+    fn urgent(&self, id: SourceId, now: Instant) -> Option<LeafRange> {
+        let (playback, source) = (self.playback?, self.sources.get(&id)?);
+        let missing = |leaf: &LeafIndex| !self.held.contains(*leaf);
+        for leaf in self.window(now)?.leaves().filter(missing) {
+            if self.free.contains(leaf) {
+                let range = self.urgent_range(leaf.number(), |leaf| self.free.contains(leaf))?;
+                // What this one cannot have soonest, none of the later ones can be.
+                return (self.soonest(range, now) == Some(id) && source.has.contains_range(range)).then_some(range);
+            }
+            let Some((late, request)) = self.request_for(leaf) else { continue };
+            let rest = self.urgent_range(leaf.number(), |leaf| leaf.number() < request.end && missing(&leaf))?;
+            let time_left = self.time_until(late, request, rest.end(), now)?;
+            let is_late = now + Duration::from_secs_f64(time_left.min(1e6)) > playback.due(leaf.number());
+            let is_sooner = self.time_to_send(id, rest, now)? < time_left;
+            if request.source != id && is_late && is_sooner && source.has.contains_range(rest) {
+                return Some(rest);
+            }
+        }
+        None
+    }
+
+    fn window(&self, now: Instant) -> Option<LeafRange> {
+        self.playback?.window(self.length, now)
+    }
+
+    /// As few leaves as a request may have, from `first` on, while they are `wanted`; in whole nodes.
+    fn urgent_range(&self, first: u32, wanted: impl Fn(LeafIndex) -> bool) -> Option<LeafRange> {
+        let most = MIN_REQUEST_LEAVES.next_multiple_of(self.alignment);
+        let count = (first..first.saturating_add(most)).take_while(|leaf| self.length.leaf(*leaf).is_some_and(&wanted));
+        let begin = first / self.alignment * self.alignment;
+        let end = (first + count.count() as u32).next_multiple_of(self.alignment).min(self.length.leaf_count());
+        self.length.range(begin, end.checked_sub(begin)?)
+    }
+
+    /// The only request for this leaf.
+    fn request_for(&self, leaf: LeafIndex) -> Option<(RequestId, &Request)> {
+        let covers = |request: &Request| !request.is_doubtful && (request.next..request.end).contains(&leaf.number());
+        let mut requests = self.requests.iter().filter(|(_, request)| covers(request));
+        let (only, others) = (requests.next()?, requests.next());
+        others.is_none().then_some((*only.0, only.1))
+    }
+
+    fn soonest(&self, range: LeafRange, now: Instant) -> Option<SourceId> {
+        let able = self
+            .sources
+            .iter()
+            .filter(|(_, source)| !source.is_stalled && !source.is_suspended && source.has.contains_range(range));
+        let times = able.filter_map(|(id, _)| Some((self.time_to_send(*id, range, now)?, *id)));
+        times.min_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, id)| id)
+    }
+
+    /// Seconds until a source has sent `range`, after all that it was asked for before.
+    fn time_to_send(&self, id: SourceId, range: LeafRange, now: Instant) -> Option<f64> {
+        let source = self.sources.get(&id)?;
+        let bytes = self.bytes_under_way(id) + leaves_to_bytes(range.count()) as f64;
+        Some(source.round_trip.as_secs_f64() + bytes / source.rate_by(now))
+    }
+
     /// Rules 2 and 3.
-    fn free_range(&mut self, id: SourceId, leaves: u32) -> Option<LeafRange> {
+    fn free_range(&mut self, id: SourceId, leaves: u32, now: Instant) -> Option<LeafRange> {
         let begin = (!self.swarm.is_empty()).then(|| self.swarm.draw_begin());
         let source = self.sources.get(&id)?;
         let is_start = self.requests.is_empty() && self.length.leaf(0).is_some_and(|leaf| self.free.contains(leaf));
@@ -463,7 +573,11 @@ impl Scheduler {
         let leaves = leaves.next_multiple_of(self.alignment);
         let others = self.requests.values().filter(|request| request.source != id && !request.is_doubtful);
         let fronts: Vec<u32> = others.map(|request| request.end).collect();
-        let wanted = self.wanted_of(source);
+        let mut wanted = self.wanted_of(source);
+        if let Some(window) = self.window(now) {
+            let wanted = wanted.to_mut();
+            window.leaves().for_each(|leaf| _ = wanted.remove(leaf));
+        }
         let region = Region { wanted: &wanted, has: &source.has, alignment: self.alignment };
         // What was true of the swarm when the last request was chosen is not any more.
         let cursor = source.cursor.filter(|_| begin.is_none());
@@ -546,10 +660,16 @@ impl Scheduler {
 
     /// Seconds until `request` should be done, with all that was asked of its source before it.
     fn time_left(&self, id: RequestId, request: &Request, now: Instant) -> Option<f64> {
+        self.time_until(id, request, request.end, now)
+    }
+
+    /// Seconds until `request` should have come to leaf number `end`.
+    fn time_until(&self, id: RequestId, request: &Request, end: u32, now: Instant) -> Option<f64> {
         let source = self.sources.get(&request.source)?;
-        let until = self.requests_of(request.source).take_while(|(earlier, _)| *earlier <= id);
-        let bytes: u64 = until.map(|(_, request)| leaves_to_bytes(request.end - request.next)).sum();
-        Some(bytes as f64 / source.rate_by(now))
+        let before = self.requests_of(request.source).take_while(|(earlier, _)| *earlier < id);
+        let bytes: u64 = before.map(|(_, request)| leaves_to_bytes(request.end - request.next)).sum();
+        let own = leaves_to_bytes(end.saturating_sub(request.next));
+        Some((bytes + own) as f64 / source.rate_by(now))
     }
 
     fn remaining_bytes(&self) -> u64 {

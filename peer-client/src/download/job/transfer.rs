@@ -59,8 +59,8 @@ impl Transfer {
         let mut given_up = Vec::new();
         for action in self.scheduler.poll(now) {
             match action {
-                Action::Request { id, source, range } => match session(source) {
-                    Some(session) => self.begin(id, source, session, range, tasks),
+                Action::Request { id, source, range, is_urgent } => match session(source) {
+                    Some(session) => self.begin(id, source, session, range, is_urgent, tasks),
                     None => self.scheduler.ended(id),
                 },
                 Action::Shorten { id, end } => {
@@ -86,10 +86,11 @@ impl Transfer {
         source: SourceId,
         session: Session,
         range: LeafRange,
+        is_urgent: bool,
         tasks: &mut JoinSet<Happened>,
     ) {
         let (end, arrivals) = (Arc::new(AtomicU32::new(range.end())), self.arrivals.part());
-        let fetch = Fetch { id, source, session, range, end: Arc::clone(&end), arrivals: arrivals.clone() };
+        let fetch = Fetch { id, source, session, range, is_urgent, end: Arc::clone(&end), arrivals: arrivals.clone() };
         let target = self.target.clone();
         let task = tasks.spawn(async move {
             fetch.run(target).await;
