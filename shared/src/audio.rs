@@ -39,6 +39,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::file_id::FileId;
 use crate::leaf::FileLength;
 
 use file::File;
@@ -60,6 +61,12 @@ pub struct AudioId {
 }
 
 impl AudioId {
+    /// What the audio would be called as a file of its own. Equal in copies that differ only in their tags; where in
+    /// them it lies is left out.
+    pub const fn as_file(&self) -> FileId {
+        FileId::new(self.root, self.length)
+    }
+
     /// Whether a file of this length has the bytes that this names. A stranger's claim need not.
     pub fn lies_in(&self, file: FileLength) -> bool {
         AudioSpan { offset: self.offset, length: self.length }.lies_in(file)

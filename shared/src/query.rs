@@ -23,6 +23,7 @@ pub use params::SearchParams;
 pub use terms::Terms;
 
 use crate::claim::Format;
+use crate::file_id::FileId;
 use crate::identity::PeerId;
 
 /// Most bytes of all texts of a query together.
@@ -61,6 +62,8 @@ pub struct Query {
     pub max_duration_ms: Option<u64>,
     pub min_size_bytes: Option<u64>,
     pub max_size_bytes: Option<u64>,
+    /// Only what is said to hold this audio, as [`AudioId::as_file`](crate::audio::AudioId::as_file) names it.
+    pub audio: Option<FileId>,
     /// Only what this peer holds.
     pub peer: Option<PeerId>,
     pub group: Group,
@@ -154,6 +157,8 @@ pub enum InvalidQuery {
     Format,
     #[error("the least {0} is above the greatest")]
     EmptyRange(&'static str),
+    #[error("audio is the root and the length of some audio, written like a file id")]
+    Audio,
     #[error("peer is not the id of a peer")]
     Peer,
     #[error("group is file, audio or album")]

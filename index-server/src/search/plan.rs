@@ -3,9 +3,10 @@
 //! - Every word is a [`Clause`], and a file must satisfy all of them.
 //! - A clause is one term, or several of which one suffices: the completions of a long beginning, or the words that
 //!   may have been meant by a misspelt one.
+//! - The audio asked for is a clause as well: recordings are as many as files, and have no words.
 //! - **Plans of single terms, and single clauses,** can be answered without looking at every match; tantivy keeps the
 //!   best score of each block of files ([`Plan::skips`]). Only all words of one clause together with further clauses
-//!   need the long way.
+//!   need the long way, and an audio, of which tantivy keeps no scores; it has few copies.
 
 use std::io;
 
@@ -15,7 +16,7 @@ use tantivy::Term;
 use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query as _, TermQuery, Weight};
 use tantivy::schema::{Field, IndexRecordOption};
 
-use super::schema::MAX_PREFIX_CHARS;
+use super::schema::{MAX_PREFIX_CHARS, audio_key};
 use super::snapshot::Snapshot;
 
 /// Shorter words are not taken for misspelt: too many others are one letter away.
@@ -29,8 +30,8 @@ pub(super) struct Plan {
 
 #[derive(Clone, Debug)]
 struct Clause {
-    /// The word as asked for, and where.
-    word: String,
+    /// The word as asked for, and where; no word for what is no text.
+    word: Option<String>,
     field: Field,
     /// Any of these.
     terms: Vec<Term>,
@@ -48,6 +49,10 @@ impl Plan {
         if let Some(beginning) = prefix {
             clauses.push(Clause::begun(snapshot, beginning)?);
         }
+        if let Some(audio) = query.audio {
+            let term = Term::from_field_u64(fields.audio_key, audio_key(&audio.root()));
+            clauses.push(Clause { word: None, field: fields.audio_key, terms: vec![term] });
+        }
         Ok(Self { clauses })
     }
 
@@ -58,7 +63,8 @@ impl Plan {
 
     /// Whether blocks of files that score too low can be skipped.
     pub(super) fn skips(&self) -> bool {
-        self.clauses.len() == 1 || self.clauses.iter().all(|clause| clause.terms.len() == 1)
+        let scored = self.clauses.iter().all(|clause| clause.word.is_some());
+        scored && (self.clauses.len() == 1 || self.clauses.iter().all(|clause| clause.terms.len() == 1))
     }
 
     /// The plan for tantivy; `None` if no file can satisfy it.
@@ -82,16 +88,16 @@ impl Plan {
     pub(super) fn corrected(&self, snapshot: &Snapshot) -> io::Result<Option<Self>> {
         let mut rarest: Option<(u64, usize)> = None;
         for (position, clause) in self.clauses.iter().enumerate() {
-            if clause.word.chars().count() < LEAST_MISSPELT_CHARS || is_unspaced(&clause.word) {
-                continue;
-            }
-            let found = (snapshot.frequency(clause.field, &clause.word)?, position);
+            let long = |word: &&String| word.chars().count() >= LEAST_MISSPELT_CHARS && !is_unspaced(word);
+            let Some(word) = clause.word.as_ref().filter(long) else { continue };
+            let found = (snapshot.frequency(clause.field, word)?, position);
             rarest = Some(rarest.map_or(found, |rarest| rarest.min(found)));
         }
         let Some((_, position)) = rarest else { return Ok(None) };
         let mut plan = self.clone();
         let Some(clause) = plan.clauses.get_mut(position) else { return Ok(None) };
-        let alternatives = snapshot.alternatives(clause.field, &clause.word)?;
+        let Some(word) = &clause.word else { return Ok(None) };
+        let alternatives = snapshot.alternatives(clause.field, word)?;
         if alternatives.is_empty() {
             return Ok(None);
         }
@@ -103,7 +109,7 @@ impl Plan {
 impl Clause {
     fn whole(field: Field, word: String) -> Self {
         let term = Term::from_field_text(field, &word);
-        Self { word, field, terms: vec![term] }
+        Self { word: Some(word), field, terms: vec![term] }
     }
 
     fn begun(snapshot: &Snapshot, beginning: String) -> io::Result<Self> {
@@ -114,7 +120,7 @@ impl Clause {
             let words = snapshot.completions(fields.all, &beginning)?;
             words.iter().map(|word| Term::from_field_text(fields.all, word)).collect()
         };
-        Ok(Self { word: beginning, field: fields.all, terms })
+        Ok(Self { word: Some(beginning), field: fields.all, terms })
     }
 
     fn query(&self) -> Box<dyn tantivy::query::Query> {

@@ -13,6 +13,7 @@
 
 use std::collections::HashSet;
 
+use choir_shared::Digest;
 use choir_shared::album::album_key;
 use choir_shared::query::Document;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
@@ -66,7 +67,8 @@ pub(super) struct Fields {
     year: Field,
     title_key: Field,
     artist_key: Field,
-    audio_key: Field,
+    /// The beginning of the root, which is enough to find a recording by.
+    pub(super) audio_key: Field,
     album_key: Field,
     format: Field,
     title_text: Field,
@@ -96,7 +98,7 @@ impl Fields {
             year: schema.add_u64_field(YEAR, FAST),
             title_key: schema.add_u64_field(TITLE_KEY, FAST),
             artist_key: schema.add_u64_field(ARTIST_KEY, FAST),
-            audio_key: schema.add_u64_field(AUDIO_KEY, FAST),
+            audio_key: schema.add_u64_field(AUDIO_KEY, FAST | INDEXED),
             album_key: schema.add_u64_field(ALBUM_KEY, FAST),
             format: schema.add_text_field(FORMAT, text.clone()),
             title_text: schema.add_text_field(TITLE_TEXT, text.clone()),
@@ -140,7 +142,7 @@ impl Fields {
             (self.year, claim.year.map(u64::from)),
             (self.title_key, name_key(&claim.title)),
             (self.artist_key, name_key(&claim.artist)),
-            (self.audio_key, claim.audio.map(|audio| first_bytes(audio.root.as_bytes()))),
+            (self.audio_key, claim.audio.map(|audio| audio_key(&audio.root))),
             (self.album_key, album_key(claim).and_then(|key| u64::from_str_radix(key.get(..16)?, 16).ok())),
         ];
         for (field, number) in numbers {
@@ -176,8 +178,8 @@ fn beginnings(tokens: &[String]) -> Vec<&str> {
     tokens.iter().map(String::as_str).flat_map(of_token).filter(|beginning| seen.insert(*beginning)).collect()
 }
 
-fn first_bytes(root: &[u8; 32]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *root;
+pub(super) fn audio_key(root: &Digest) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *root.as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 

@@ -1,6 +1,9 @@
 //! Publishing, searching, browsing.
 
-use choir_shared::index_api::{ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchRow, Sources};
+use choir_shared::audio::AudioId;
+use choir_shared::index_api::{ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchPage, SearchRow, Sources};
+use choir_shared::leaf::FileLength;
+use choir_shared::{Claim, Digest};
 
 use crate::web_socket::Control;
 use crate::world::{World, song};
@@ -22,6 +25,30 @@ async fn what_one_publishes_another_finds_and_sees_who_has_it() {
     assert_eq!((sources.sources[0].peer, sources.sources[0].complete), (anna.id(), true));
     let own: Sources = anna.get(&format!("/files/{}/sources", row.file_id)).await.json();
     assert_eq!((own.online, own.sources.len()), (1, 0), "nobody fetches from itself");
+}
+
+#[tokio::test]
+async fn other_copies_are_found_by_the_audio_that_a_row_names() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    let _control = Control::online(&anna).await;
+    let audio = AudioId { root: Digest::of(b"audio"), offset: 9, length: FileLength::new(1_000).unwrap() };
+    let mut set = anna.change(&["Morning Raga", "Track 1", "Evening Raga"]);
+    for (addition, offset) in set.add.iter_mut().zip([9, 7]) {
+        let claim = addition.claim.take().unwrap();
+        let claim =
+            Claim { audio: Some(AudioId { offset, ..audio }), disc: Some(2), genre: Some("Raga".into()), ..claim };
+        (addition.claim_hash, addition.claim) = (claim.hash(), Some(claim));
+    }
+    assert_eq!(anna.post("/library/changes", &set).await.json::<ChangesAnswer>().count, 3);
+
+    let row = bert.find("morning").await.results.remove(0);
+    assert_eq!((row.audio, row.disc, row.genre.as_deref()), (Some(audio.as_file()), Some(2), Some("Raga")));
+    let page: SearchPage = bert.get(&format!("/search?audio={}", audio.as_file())).await.json();
+    let mut found: Vec<_> = page.results.iter().filter_map(|row| row.title.as_deref()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["Morning Raga", "Track 1"]);
+    assert_eq!(bert.get("/search?audio=ab").await.code(), ErrorCode::BadQuery);
 }
 
 #[tokio::test]

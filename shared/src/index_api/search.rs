@@ -35,7 +35,9 @@ pub struct SearchRow {
     pub album: Option<String>,
     pub album_artist: Option<String>,
     pub track: Option<u32>,
+    pub disc: Option<u32>,
     pub year: Option<u32>,
+    pub genre: Option<String>,
     pub file_name: Option<String>,
     /// Lower-case name of the format: "flac", "mp3".
     pub format: String,
@@ -43,6 +45,8 @@ pub struct SearchRow {
     pub duration_ms: Option<u64>,
     pub bitrate_kbps: Option<u32>,
     pub sample_rate_hz: Option<u32>,
+    /// What its holders say that it sounds like: see [`AudioId::as_file`](crate::audio::AudioId::as_file).
+    pub audio: Option<FileId>,
     /// Peers online that hold the whole file.
     pub sources: u32,
     pub album_key: Option<String>,

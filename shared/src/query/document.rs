@@ -52,7 +52,9 @@ impl Query {
         let claim = document.claim;
         let (bitrate, duration) = (claim.bitrate_kbps, claim.duration_ms);
         let size = Some(document.file.length().bytes());
+        let audio = claim.audio.map(|audio| audio.as_file());
         (self.formats.is_empty() || self.formats.contains(&claim.format))
+            && (self.audio.is_none() || self.audio == audio)
             && is_within(bitrate, self.min_bitrate_kbps, self.max_bitrate_kbps)
             && is_within(claim.sample_rate_hz, self.min_sample_rate_hz, None)
             && is_within(duration, self.min_duration_ms, self.max_duration_ms)
@@ -70,7 +72,7 @@ impl Query {
             self.min_size_bytes.is_some(),
             self.max_size_bytes.is_some(),
         ];
-        limits.contains(&true) || !self.formats.is_empty() || self.peer.is_some()
+        limits.contains(&true) || !self.formats.is_empty() || self.audio.is_some() || self.peer.is_some()
     }
 }
 

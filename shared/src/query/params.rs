@@ -38,6 +38,9 @@ pub struct SearchParams {
     /// In bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<u64>,
+    /// Root and length of the audio, written like a file id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +80,7 @@ impl SearchParams {
             max_duration_ms: self.max_duration_ms,
             min_size_bytes: self.min_size,
             max_size_bytes: self.max_size,
+            audio: self.audio.map(|audio| audio.parse()).transpose().map_err(|_| InvalidQuery::Audio)?,
             peer: self.peer.map(|peer| peer.parse()).transpose().map_err(|_| InvalidQuery::Peer)?,
             group: self.group.map(|group| group.parse()).transpose()?.unwrap_or_default(),
             sort: self.sort.map(|sort| sort.parse()).transpose()?.unwrap_or_default(),
@@ -107,6 +111,7 @@ impl Query {
             max_duration_ms: self.max_duration_ms,
             min_size: self.min_size_bytes,
             max_size: self.max_size_bytes,
+            audio: self.audio.map(|audio| audio.to_string()),
             peer: self.peer.map(|peer| peer.to_string()),
             group: Some(self.group).filter(|group| *group != Group::default()).map(|group| group.as_str().to_owned()),
             sort: Some(self.sort).filter(|sort| *sort != Sort::default()).map(|sort| sort.as_str().to_owned()),

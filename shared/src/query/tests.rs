@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::audio::AudioId;
 use crate::claim::{Claim, Kind};
 use crate::digest::Digest;
 use crate::file_id::FileId;
@@ -116,6 +117,14 @@ fn filters_are_passed_only_by_what_is_known_to_pass() {
         assert_eq!(finds(&query, &known), passes, "{query:?}");
         assert!(!finds(&query, &unknown), "{query:?}");
     }
+    let of_audio = |audio: FileId| SearchParams { audio: Some(audio.to_string()), ..none() }.parse().unwrap();
+    let holds = |bytes, offset| {
+        let length = FileLength::new(bytes).unwrap();
+        Claim { audio: Some(AudioId { root: Digest::ZERO, offset, length }), ..claim("A", "B") }
+    };
+    assert!(finds(&of_audio(file(9)), &holds(9, 7)), "wherever in the file it lies");
+    assert!(!finds(&of_audio(file(9)), &holds(8, 7)), "a root alone does not bind the length");
+    assert!(!finds(&of_audio(file(9)), &unknown));
     let by_size = |least, greatest| SearchParams { min_size: least, max_size: greatest, ..none() }.parse().unwrap();
     assert!(finds(&by_size(Some(1000), Some(1000)), &unknown));
     assert!(!finds(&by_size(Some(1001), None), &unknown));
@@ -144,6 +153,7 @@ fn each_limit_has_its_error() {
         ),
         (SearchParams { format: some("mp3,../x"), ..none() }, InvalidQuery::Format),
         (SearchParams { min_size: Some(2), max_size: Some(1), ..none() }, InvalidQuery::EmptyRange("size")),
+        (SearchParams { audio: some("ab-1"), ..none() }, InvalidQuery::Audio),
         (SearchParams { peer: some("nobody"), ..none() }, InvalidQuery::Peer),
         (SearchParams { group: some("x"), q: some("a"), ..none() }, InvalidQuery::Group),
         (SearchParams { sort: some("x"), q: some("a"), ..none() }, InvalidQuery::Sort),
@@ -170,7 +180,7 @@ fn the_names_in_the_url_are_those_of_the_protocol() {
     let json = json!({
         "q": "a", "title": "b", "artist": "c", "album": "d", "format": "flac,mp3", "min_bitrate_kbps": 1,
         "max_bitrate_kbps": 2, "min_sample_rate_hz": 3, "min_duration_ms": 4, "max_duration_ms": 5, "min_size": 6,
-        "max_size": 7, "peer": SecretKey::from_seed(&[7; 32]).peer_id(), "group": "album", "sort": "sources",
+        "max_size": 7, "audio": file(9), "peer": SecretKey::from_seed(&[7; 32]).peer_id(), "group": "album", "sort": "sources",
         "limit": 10, "cursor": "x", "facets": true, "offline": true,
     });
     let params: SearchParams = serde_json::from_value(json.clone()).unwrap();

@@ -159,6 +159,31 @@ fn rows_of_one_recording_or_album_are_folded_into_the_best() {
 }
 
 #[test]
+fn all_copies_of_a_recording_are_found_by_their_audio() {
+    let audio = |name: &str, offset| {
+        let length = FileLength::new(500).unwrap();
+        Some(AudioId { root: Digest::of(name.as_bytes()), offset, length })
+    };
+    let mut catalogue = Catalogue::empty();
+    // More than a block of tantivy's lists, so that what it believes of their scores would show.
+    let copies = (1..=400).map(|no| file(no, Claim { audio: audio("s", no.into()), ..song("Air", "La femme") }, no));
+    catalogue.apply(&copies.collect::<Vec<_>>());
+    catalogue.apply(&[
+        file(401, Claim { audio: audio("s", 0), ..song("Anonymous", "Track 3") }, 1),
+        file(402, Claim { audio: audio("t", 0), ..song("Air", "La femme") }, 9),
+        file(403, song("Air", "La femme"), 9),
+    ]);
+    let of = |name: &str| audio(name, 0).map(|audio| audio.as_file().to_string());
+    let found = catalogue.search(SearchParams { audio: of("s"), ..SearchParams::default() });
+    assert_eq!((found.total, found.total_is, found.visited), (401, TotalIs::Exact, 401));
+    assert_eq!(numbers(&catalogue.search(SearchParams { audio: of("s"), ..words("anonymous ") })), [401]);
+    assert_eq!(numbers(&catalogue.search(SearchParams { audio: of("t"), ..SearchParams::default() })), [402]);
+    assert!(numbers(&catalogue.search(SearchParams { audio: of("u"), ..words("air") })).is_empty());
+    catalogue.online.remove(EVERYBODY, &[FileNo(402)]);
+    assert!(numbers(&catalogue.search(SearchParams { audio: of("t"), ..SearchParams::default() })).is_empty());
+}
+
+#[test]
 fn facets_count_the_best_matches() {
     let in_year = |year, claim| Claim { year: Some(year), ..claim };
     let catalogue = Catalogue::with([
