@@ -441,6 +441,7 @@ async fn hear_indexes(
         tokio::select! {
             () = cancel.cancelled() => return,
             event = events.recv() => match event {
+                Some(IndexEvent { what: Told::Online, .. }) => downloads.index_is_back(),
                 Some(IndexEvent { what: Told::Available { files }, .. }) => downloads.available(&files),
                 // Whoever was introduced dials us; there is no more to do until both sides must.
                 Some(IndexEvent { index, what: Told::Introduced { peer, .. } }) => greetings.told_of(peer, index),

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 use harness::mischief::{HostilePeer, Mischief};
 use harness::namespace::{self, Namespace};
 use harness::process::Process;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
+use serde_json::Value;
 
 const SONG_BYTES: usize = 24_000_000;
 
@@ -78,30 +80,37 @@ fn a_download_survives_the_death_of_one_of_two_sources() {
     assert_eq!(fs::read(&files[0]).unwrap(), song);
 }
 
+/// A source is to be used within 5 s; this is five times as long, and less than half of the first pause after which a
+/// download that waits would ask by itself.
+const SOON: Duration = Duration::from_secs(25);
+
 #[test]
-fn a_download_without_a_source_waits_and_starts_by_itself() {
+fn a_download_without_a_source_waits_survives_a_kill_and_starts_by_itself() {
     let index = TestIndex::start();
     let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
     let song = fixtures::noise("Later", "Waiter", 300_000, 5);
     sharer.add_music("Waiter - Later.wav", &song);
     let mut runs = sharer.daemon();
     sharer.share().expect_code(0);
-    let _guest_runs = guest.daemon();
+    let mut guest_runs = guest.daemon();
     let row = guest.find(&["--artist", "waiter"]).remove(0);
     runs.process.interrupt();
     // Without a terminal `get` waits; the daemon goes on with it when the command is gone.
-    let file = row["file_id"].as_str().unwrap().to_owned();
-    let mut get = Process::start("get", guest.command().args(["get", &file, "-o"]).arg(guest.downloads()));
-    eventually("it waits", || {
-        let list = guest.json(["downloads", "ls"]).json();
-        (list["downloads"].as_array()?.first()?["state"] == "waiting").then_some(())
-    });
+    let mut get = guest.begin_get(row["file_id"].as_str().unwrap());
+    let waits = |line: &Value| line["state"] == "waiting" && line["reason"] == "no_sources";
+    guest.download_when("it waits", waits);
     get.kill();
+    guest_runs.process.kill();
+    let _guest_runs = guest.daemon();
+    guest.download_when("it waits after the kill", waits);
+
+    let appeared = Instant::now();
     let _runs = sharer.daemon();
-    eventually("it is done", || {
-        let list = guest.json(["downloads", "ls"]).json();
-        (list["downloads"].as_array()?.first()?["state"] == "done").then_some(())
-    });
+    let done = guest.download_when("it is done", |line| line["state"] == "done");
+    let took = appeared.elapsed();
+    println!("from the start of the sharer's program to the whole file: {took:.1?}");
+    assert!(took < SOON, "{took:?}");
+    assert_eq!(fs::read(done["path"].as_str().unwrap()).unwrap(), song);
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn a_full_disk_pauses_a_download_until_there_is_room() {
     assert!(before.bytes <= here + MOST_UNDER_WAY, "{before:?} for {here}");
     fs::remove_file(&ballast[1]).unwrap();
     // Nothing tells that nothing happens; the disk is looked at twice in this time.
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(guest.download().unwrap()["reason"], "disk_full", "some room is not enough");
     assert_eq!(sharer.tally(), before, "and nothing is asked for meanwhile");
 

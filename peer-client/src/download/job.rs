@@ -7,6 +7,7 @@
 //! The job is the scheduler's shell: it owns the fetch tasks and the clock, and passes news in and actions out.
 
 mod attempt;
+mod pause;
 mod sources;
 mod transfer;
 
@@ -27,12 +28,7 @@ use crate::clock::now;
 use crate::session::asking::Arrivals;
 use crate::store::{self, Disk, Part, Resumed, StoreError};
 use attempt::Attempt;
-
-/// Asking again for sources when nobody told us of one: indexes tell within seconds, this is for when they forgot.
-const SEARCH_AGAIN: Duration = Duration::from_secs(60);
-
-/// After the index could not be reached, or no source.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
+use pause::Pauses;
 
 /// A full disk is looked at this often; that costs one system call.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
@@ -99,9 +95,10 @@ impl Job {
         // What is here is to be had while this download waits.
         let mut offer = None;
         let mut losses = 0;
+        let mut pauses = Pauses::default();
         loop {
             let begun = now();
-            let (why, message, pause) = match self.attempt(&mut offer).await {
+            let (why, message) = match self.attempt(&mut offer).await {
                 Ok(path) => return self.done(path, started),
                 Err(Setback::Disk(StoreError::DiskFull)) => {
                     self.wait_for_room().await;
@@ -120,9 +117,9 @@ impl Job {
                     return self.failed(Why::DiskFull, words);
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
-                Err(Setback::OutOfSources(Why::NoSources, message)) => (Why::NoSources, message, SEARCH_AGAIN),
-                Err(Setback::OutOfSources(why, message)) => (why, message, TRY_AGAIN),
+                Err(Setback::OutOfSources(why, message)) => (why, message),
             };
+            let pause = pauses.next(why, self.status.borrow().bytes_done);
             self.waits(why, message);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -263,6 +260,9 @@ mod tests {
     use crate::store::LocalDisk;
     use crate::store::faulty::FaultyDisk;
 
+    /// Long enough to find a file on the disk, and shorter than any pause for want of a source.
+    const SOON: Duration = Duration::from_secs(10);
+
     /// Knows nobody, and tells when it is asked.
     struct Nobody(mpsc::Sender<()>);
 
@@ -395,7 +395,7 @@ mod tests {
         let name = SafeName::new("song.ogg").unwrap();
         fetched(folder.path(), &LocalDisk).finish(&name).unwrap();
         let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
-        let outcome = tokio::time::timeout(TRY_AGAIN, job.run()).await.expect("nobody needs to be asked");
+        let outcome = tokio::time::timeout(SOON, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if *path == folder.path().join("song.ogg")), "{outcome:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -406,7 +406,7 @@ mod tests {
         std::fs::write(folder.path().join("song.ogg"), vec![8; 100_000]).unwrap();
         drop(fetched(folder.path(), &LocalDisk));
         let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
-        let outcome = tokio::time::timeout(TRY_AGAIN, job.run()).await.expect("nobody needs to be asked");
+        let outcome = tokio::time::timeout(SOON, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if path.ends_with("song (2).ogg")), "{outcome:?}");
         assert_eq!(std::fs::read(folder.path().join("song.ogg")).unwrap(), [8; 100_000]);
     }

@@ -182,6 +182,13 @@ impl Downloads {
         self.shared.workshop.arrivals.bytes()
     }
 
+    /// An index answers that has not answered before.
+    pub fn index_is_back(&self) {
+        let entries = self.entries();
+        let waits = |entry: &&Entry| entry.status.borrow().reason == Some(Why::IndexUnreachable);
+        entries.values().filter(waits).for_each(|entry| entry.poke.notify_one());
+    }
+
     /// The files that wait for a source.
     pub fn waiting_for(&self) -> Vec<FileId> {
         let entries = self.entries();

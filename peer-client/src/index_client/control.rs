@@ -58,6 +58,8 @@ pub struct IndexEvent {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
+    /// It can be asked now.
+    Online,
     /// Somebody was told how to reach this peer.
     Introduced { peer: PeerId, name: Option<String>, file: FileId, candidates: Vec<Candidate> },
     /// Watched files that now have a source online.
@@ -216,6 +218,7 @@ impl<R: Reported> Control<R> {
             link.say(&told.fetching_message()).await?;
         }
         self.state.send_replace(LinkState::Online { since: Instant::now() });
+        let _ = self.act_on(Heard::Told(Told::Online)).await;
 
         let mut ping = tokio::time::interval(self.timing.ping);
         ping.reset();

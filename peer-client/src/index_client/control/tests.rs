@@ -116,8 +116,11 @@ async fn what_the_index_says_is_passed_on() {
     control.say_text(r#"{"type":"from_the_future"}"#).await;
     control.say(&FromIndex::Introduction { peer: them, name: None, file, candidates: vec![] }).await;
     control.say(&FromIndex::Available { files: vec![file] }).await;
-    let told =
-        [Told::Introduced { peer: them, name: None, file, candidates: vec![] }, Told::Available { files: vec![file] }];
+    let told = [
+        Told::Online,
+        Told::Introduced { peer: them, name: None, file, candidates: vec![] },
+        Told::Available { files: vec![file] },
+    ];
     for what in told {
         assert_eq!(peer.events.recv().await.unwrap(), IndexEvent { index: index.secret.index_key(), what });
     }
