@@ -11,10 +11,12 @@ mod home;
 mod resolve;
 mod schedule;
 mod settings;
+mod template;
 mod value;
 
 pub use home::{Home, NoHome};
 pub use resolve::{ConfigError, Flag, Origin, Problems, Setting, SettingRow, Source};
 pub use schedule::{Schedule, Scheduled, WeekMinute};
 pub use settings::Settings;
+pub use template::{Field, InvalidTemplate, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_FOLDERS, Place, Template};
 pub use value::{Congestion, Count, Folder, Names, Optional, Rate, ShareDownloads, Switch, UploadRate};
