@@ -5,6 +5,7 @@
 //! - [`scheduler`]: pure: which leaves are asked of whom, and when.
 //! - [`fetch`]: one request on one stream: reads, verifies, writes.
 //! - [`writes`]: what was verified goes to the disk while more is read.
+//! - [`about`]: what was said of a file when it was asked for.
 //! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
 //! - [`turns`] and [`priority`]: how many at once, and which come first.
@@ -12,6 +13,7 @@
 //!
 //! Nothing here knows indexes: sources come from a [`Finder`], which the daemon provides.
 
+pub mod about;
 pub mod fetch;
 pub mod job;
 pub mod links;

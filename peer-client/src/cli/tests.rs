@@ -87,7 +87,7 @@ async fn a_search_tells_scripts_the_shape_that_was_promised() {
                 "track": 2, "year": 1995, "format": "flac", "size": 1_048_576, "duration_ms": 225_400,
                 "bitrate_kbps": 900, "sample_rate_hz": 44_100, "sources": 2, "have": false,
                 "album_key": "bjork/post/1995", "link": format!("choir:file/{id}?name=Hyperballad.flac"),
-                "file_name": "Hyperballad.flac",
+                "file_name": "Hyperballad.flac", "disc": null, "genre": null, "audio": null,
             }],
         })
     );

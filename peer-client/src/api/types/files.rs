@@ -7,6 +7,8 @@ use choir_shared::link::Link;
 use choir_shared::{FileId, SafeName};
 use serde::{Deserialize, Serialize};
 
+use crate::download::about::About;
+
 /// One page of results, merged over all indexes that were asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchReport {
@@ -52,6 +54,13 @@ pub struct FileRow {
     pub link: String,
     #[serde(default)]
     pub file_name: Option<String>,
+    #[serde(default)]
+    pub disc: Option<u32>,
+    #[serde(default)]
+    pub genre: Option<String>,
+    /// Root and length of its audio, as its holders say; copies with other tags have the same.
+    #[serde(default)]
+    pub audio: Option<FileId>,
     /// Where this peer has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
@@ -78,6 +87,9 @@ impl FileRow {
             album_key: row.album_key,
             link: String::new(),
             file_name: row.file_name,
+            disc: row.disc,
+            genre: row.genre,
+            audio: row.audio,
             path: here,
         };
         // Made safe, the name is short as well: a link of any length could not be read again.
@@ -86,17 +98,29 @@ impl FileRow {
         row
     }
 
-    /// The name to finish a download under: the holders' own, or one made of artist and title. Not yet safe.
+    /// The name to finish a download under, not yet safe; see [`About::name`].
     pub fn download_name(&self) -> String {
-        if let Some(name) = self.file_name.as_ref().filter(|name| !name.trim().is_empty()) {
-            return name.clone();
+        self.about().name(&self.file_id)
+    }
+
+    /// What its holders say of it.
+    pub fn about(&self) -> About {
+        About {
+            title: self.title.clone(),
+            artist: self.artist.clone(),
+            album: self.album.clone(),
+            album_artist: self.album_artist.clone(),
+            track: self.track,
+            disc: self.disc,
+            year: self.year,
+            genre: self.genre.clone(),
+            file_name: self.file_name.clone(),
+            format: self.format.clone(),
+            duration_ms: self.duration_ms,
+            bitrate_kbps: self.bitrate_kbps,
+            sample_rate_hz: self.sample_rate_hz,
+            audio: self.audio,
         }
-        let song = match (&self.artist, &self.title) {
-            (Some(artist), Some(title)) => format!("{artist} - {title}"),
-            (None, Some(only)) | (Some(only), None) => only.clone(),
-            (None, None) => self.file_id.short(),
-        };
-        format!("{song}.{}", self.format)
     }
 }
 
