@@ -11,6 +11,7 @@
 //! One daemon serves one home: it holds a lock there for as long as it lives. Stopping goes from the door inwards:
 //! no new requests, then the tasks, then the road, which tells other peers, then the database.
 
+mod alternates;
 mod bans;
 mod errors;
 mod finder;

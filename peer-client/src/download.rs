@@ -6,6 +6,7 @@
 //! - [`fetch`]: one request on one stream: reads, verifies, writes.
 //! - [`writes`]: what was verified goes to the disk while more is read.
 //! - [`about`]: what was said of a file when it was asked for.
+//! - [`alternate`]: pure: other files in place of one that nobody can send, for people to take.
 //! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
 //! - [`turns`] and [`priority`]: how many at once, and which come first.
@@ -14,6 +15,7 @@
 //! Nothing here knows indexes: sources come from a [`Finder`], which the daemon provides.
 
 pub mod about;
+pub mod alternate;
 pub mod fetch;
 pub mod job;
 pub mod links;
@@ -32,6 +34,8 @@ use choir_shared::{FileId, PeerId};
 
 use crate::pace::Pacer;
 use crate::session::Session;
+use about::About;
+use alternate::Alternate;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -42,6 +46,9 @@ pub type Throttle = Pacer<FileId, ()>;
 pub trait Finder: Send + Sync + 'static {
     /// Peers online that hold the file, or parts of it.
     fn sources(&self, file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>>;
+
+    /// Other files that may serve in place of this one; none if no index can be asked.
+    fn alternates<'a>(&'a self, file: FileId, about: &'a About) -> BoxFuture<'a, Vec<Alternate>>;
 
     /// A session with `peer`, introduced for `file`.
     fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, NoSession>>;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use choir_shared::FileId;
 use choir_shared::link::encode;
 use choir_shared::query::SearchParams;
 use futures_util::StreamExt as _;
@@ -20,7 +21,7 @@ use super::token::Token;
 use super::types::{
     Alive, BrowsePage, Doctor, DownloadAction, DownloadEvent, DownloadLimit, Downloads, FileRow, FolderStatus, Folders,
     IndexPreview, IndexStatus, Indexes, Join, NewDownload, NewDownloads, NewLimit, NewPriority, Rename, ScanProgress,
-    SearchReport, ShareAdd, ShareAdded, Status, Uploads, Whois, Within,
+    SearchReport, ShareAdd, ShareAdded, Status, TakeAlternate, Uploads, Whois, Within,
 };
 use crate::config::{Rate, UploadRate};
 use crate::download::priority::Priority;
@@ -162,6 +163,10 @@ impl ApiClient {
 
     pub async fn download_change(&self, DownloadId(id): DownloadId, action: DownloadAction) -> Answer<DownloadStatus> {
         self.answer(self.request(Method::POST, &format!("/downloads/{id}/{}", action.as_str()))).await
+    }
+
+    pub async fn download_take(&self, DownloadId(id): DownloadId, file_id: FileId) -> Answer<DownloadStatus> {
+        self.send(Method::POST, &format!("/downloads/{id}/take"), &TakeAlternate { file_id }).await
     }
 
     pub async fn download_events(&self) -> Answer<Events<DownloadEvent>> {

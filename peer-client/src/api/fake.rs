@@ -22,6 +22,7 @@ use super::types::{
 };
 use super::{Answer, ApiClient, ErrorKind, Service, ServiceError, Token, serve};
 use crate::config::{Rate, UploadRate};
+use crate::download::alternate::Alternate;
 use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus, SourceStatus, State, Why};
 
@@ -31,6 +32,8 @@ pub(crate) struct FakeService {
     pub(crate) rows: Vec<FileRow>,
     /// How downloads end; one that is not named here is done.
     pub(crate) endings: BTreeMap<FileId, (State, Option<Why>)>,
+    /// What is offered in place of downloads that are not done.
+    pub(crate) alternates: Vec<Alternate>,
     pub(crate) asked: Mutex<Vec<String>>,
     list: Mutex<Vec<DownloadStatus>>,
     readers: Mutex<Vec<mpsc::UnboundedSender<DownloadEvent>>>,
@@ -115,6 +118,7 @@ pub(crate) fn status(id: i64, file_id: FileId, name: &str, state: State) -> Down
         sources: Vec::new(),
         path: None,
         seconds: None,
+        alternates: Vec::new(),
     }
 }
 
@@ -303,6 +307,8 @@ impl Service for FakeService {
                 path: done.then(|| PathBuf::from("/music/Choir").join(&name)),
                 seconds: done.then_some(0.5),
                 sources: if done { vec![source] } else { Vec::new() },
+                alternates: if done { Vec::new() } else { self.alternates.clone() },
+                group: new.group,
                 ..first.clone()
             };
             self.list.lock().unwrap().push(last.clone());
@@ -339,6 +345,12 @@ impl Service for FakeService {
     async fn download_priority(&self, id: DownloadId, priority: Priority) -> Answer<DownloadStatus> {
         self.note(format!("priority {priority} {}", id.0));
         self.download(id).await
+    }
+
+    async fn download_take(&self, id: DownloadId, file: FileId) -> Answer<DownloadStatus> {
+        self.note(format!("take {} for {}", file.short(), id.0));
+        let old = self.download(id).await?;
+        Ok(DownloadStatus { file_id: file, ..status(id.0 + 1, file, &old.name, State::Searching) })
     }
 
     fn download_events(&self) -> BoxStream<'static, DownloadEvent> {

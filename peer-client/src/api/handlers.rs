@@ -20,7 +20,7 @@ use super::service::Service;
 use super::types::{
     Alive, BrowsePage, Doctor, DownloadAction, DownloadLimit, Downloads, FileRow, FolderStatus, Folders, IndexPreview,
     IndexStatus, Indexes, Join, NewDownloads, NewLimit, NewPriority, Rename, SearchReport, ShareAdd, ShareAdded,
-    Status, Uploads, Whois, Within,
+    Status, TakeAlternate, Uploads, Whois, Within,
 };
 use crate::download::status::{DownloadId, DownloadStatus};
 
@@ -169,6 +169,14 @@ pub(super) async fn download_change<S: Service>(
     InPath((id, action)): InPath<(DownloadId, DownloadAction)>,
 ) -> Answer<DownloadStatus> {
     door.service.download_change(id, action).await.map(Json)
+}
+
+pub(super) async fn download_take<S: Service>(
+    State(door): Api<S>,
+    InPath(id): InPath<DownloadId>,
+    Body(taken): Body<TakeAlternate>,
+) -> Answer<DownloadStatus> {
+    door.service.download_take(id, taken.file_id).await.map(Json)
 }
 
 pub(super) async fn download_priority<S: Service>(

@@ -55,6 +55,7 @@ fn all<S: Service>() -> Vec<Route<S>> {
         get("/downloads/limit", h::download_limit::<S>),
         put("/downloads/limit", h::set_download_limit::<S>),
         get("/downloads/{download}", h::download::<S>),
+        post("/downloads/{download}/take", h::download_take::<S>),
         post("/downloads/{download}/{action}", h::download_change::<S>),
         put("/downloads/{download}/priority", h::download_priority::<S>),
         get("/uploads", h::uploads::<S>),

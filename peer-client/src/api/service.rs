@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use choir_shared::FileId;
 use choir_shared::query::SearchParams;
 use futures_util::stream::BoxStream;
 
@@ -70,6 +71,7 @@ pub trait Service: Send + Sync + 'static {
 
     fn downloads(&self) -> impl Future<Output = Answer<Vec<DownloadStatus>>> + Send;
 
+    /// One download. If it is stuck, the indexes are asked first what could be had in place of it.
     fn download(&self, id: DownloadId) -> impl Future<Output = Answer<DownloadStatus>> + Send;
 
     fn download_change(
@@ -77,6 +79,10 @@ pub trait Service: Send + Sync + 'static {
         id: DownloadId,
         action: DownloadAction,
     ) -> impl Future<Output = Answer<DownloadStatus>> + Send;
+
+    /// Fetches another file that was offered in place of a download, which ends. Answers with the new one;
+    /// [`NotFound`](super::ErrorKind::NotFound) if the file was not offered.
+    fn download_take(&self, id: DownloadId, file: FileId) -> impl Future<Output = Answer<DownloadStatus>> + Send;
 
     /// A snapshot, then every change without a gap; a reader that falls behind gets a new snapshot.
     fn download_events(&self) -> BoxStream<'static, DownloadEvent>;

@@ -12,7 +12,7 @@ mod status;
 
 pub use downloads::{
     DownloadAction, DownloadEvent, DownloadLimit, Downloads, NewDownload, NewDownloads, NewLimit, NewPriority,
-    UploadState, UploadStatus, Uploads,
+    TakeAlternate, UploadState, UploadStatus, Uploads,
 };
 pub use files::{BrowsePage, FileRow, IndexNote, SearchReport};
 pub use indexes::{IndexPreview, IndexState, IndexStatus, Indexes, Join, Rename, Within};

@@ -110,7 +110,7 @@ pub enum Command {
     Search(Search),
     /// Fetch files
     Get(Get),
-    /// Downloads: list, pause, resume, cancel, retry, priority, limit
+    /// Downloads: list, show, take, pause, resume, cancel, retry, priority, limit
     Downloads {
         #[command(subcommand)]
         action: Option<Downloads>,
@@ -255,6 +255,19 @@ pub enum Share {
 pub enum Downloads {
     /// List them
     Ls,
+    /// All about one, and what could be had in place of it
+    Show {
+        #[arg(value_name = "ID")]
+        id: i64,
+    },
+    /// Fetch another file in place of one; `show` lists what is offered
+    Take {
+        #[arg(value_name = "ID")]
+        id: i64,
+        /// The id of a file that is offered, or its first digits
+        #[arg(value_name = "FILE_ID")]
+        file: String,
+    },
     Pause {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<i64>,

@@ -1,5 +1,7 @@
 //! `choir downloads`
 
+mod one;
+
 use super::args::Downloads as Action;
 use super::context::Context;
 use super::table::{Align, Table};
@@ -13,6 +15,8 @@ use crate::download::status::{DownloadId, DownloadStatus, State};
 pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exit> {
     let (change, ids) = match action {
         None | Some(Action::Ls) => return list(context).await,
+        Some(Action::Show { id }) => return one::show(context, DownloadId(id)).await,
+        Some(Action::Take { id, file }) => return one::take(context, DownloadId(id), &file).await,
         Some(Action::Priority { ids, priority }) => return prioritise(context, ids, priority).await,
         Some(Action::Limit { rate }) => return limit(context, rate).await,
         Some(Action::Pause { ids }) => (DownloadAction::Pause, ids),

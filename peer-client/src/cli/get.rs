@@ -70,6 +70,7 @@ async fn start(client: &ApiClient, get: &Get, wanted: &Wanted) -> Answer<Vec<Dow
         group: wanted.group.clone(),
         sources: file.sources.clone(),
         priority: get.priority,
+        about: file.about.clone(),
     });
     client.download_start(new.collect()).await
 }

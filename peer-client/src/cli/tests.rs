@@ -10,6 +10,7 @@ use super::execute;
 use super::output::Streams;
 use crate::api::Exit;
 use crate::api::fake::{FakeDaemon, FakeService, row};
+use crate::download::alternate::{Alternate, Difference, Likeness, Said};
 use crate::download::status::{State, Why};
 
 #[derive(Clone, Default)]
@@ -218,6 +219,47 @@ async fn a_file_that_nobody_has_is_not_waited_for_for_ever() {
     daemon.stop().await;
 }
 
+/// A copy of a song under a hostile name.
+fn hostile_copy() -> Alternate {
+    let row = row(9, "\u{1b}[2J");
+    Alternate {
+        file_id: row.file_id,
+        why: Likeness::SameAudio,
+        size: row.size,
+        sources: 2,
+        differs: vec![Difference { what: "bitrate_kbps".to_owned(), wanted: None, offered: Some(Said::Number(320)) }],
+        about: row.about(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_offered_instead_is_shown_and_taken_by_its_id() {
+    let mut service = songs();
+    service.endings.insert(row(1, "").file_id, (State::Waiting, Some(Why::NoSources)));
+    service.alternates = vec![hostile_copy()];
+    let daemon = FakeDaemon::start(service).await;
+    let ran = choir(&daemon, "get army --wait 0").await;
+    assert!(ran.messages.contains("`choir downloads show 1` offers 1 other file instead"), "{}", ran.messages);
+
+    let ran = choir(&daemon, "downloads show 1").await;
+    assert_eq!(ran.exit, Exit::Done);
+    for told in ["09090909  same audio, 2 sources online: \\u{1b}[2J", "bit rate 320 kbps, not unknown", "take 1 ID"] {
+        assert!(ran.data.contains(told), "{told}: {}", ran.data);
+    }
+    let ran = choir(&daemon, "downloads show 1 --json").await;
+    assert_eq!(ran.json()["alternates"][0]["why"], "same_audio");
+
+    for (line, exit) in
+        [("take 1 1", Exit::Usage), ("take 1 aaaaaaaa", Exit::NotFound), ("take 2 09090909", Exit::NotFound)]
+    {
+        assert_eq!(choir(&daemon, &format!("downloads {line}")).await.exit, exit, "{line}");
+    }
+    assert_eq!(choir(&daemon, "downloads take 1 09090909").await.exit, Exit::Done);
+    let asked = daemon.service.asked.lock().unwrap().join("\n");
+    assert_eq!(asked.matches("take 09090909 for 1").count(), 1, "{asked}");
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn an_interrupted_get_says_that_the_daemon_goes_on() {
     let mut service = songs();
@@ -257,6 +299,8 @@ async fn every_command_has_json_and_nothing_but_json() {
         ("share rescan --wait", Exit::Done, "folders"),
         ("downloads", Exit::Done, "downloads"),
         ("downloads pause 7", Exit::NotFound, "error"),
+        ("downloads show 7", Exit::NotFound, "error"),
+        ("downloads take 7 abababab", Exit::NotFound, "error"),
         ("downloads limit", Exit::Done, "limit"),
         ("downloads limit 2M", Exit::Done, "by_schedule"),
         ("downloads priority 7 high", Exit::NotFound, "error"),

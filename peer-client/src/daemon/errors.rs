@@ -35,7 +35,7 @@ pub(super) fn index_error(error: &IndexError) -> ServiceError {
 
 pub(super) fn list_error(error: &ListError) -> ServiceError {
     let kind = match error {
-        ListError::NoSuch { .. } => ErrorKind::NotFound,
+        ListError::NoSuch { .. } | ListError::NotOffered { .. } => ErrorKind::NotFound,
         ListError::Over { .. } => ErrorKind::Conflict,
         ListError::Database(_) => ErrorKind::Internal,
     };

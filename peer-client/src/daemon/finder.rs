@@ -7,10 +7,13 @@ use choir_shared::identity::IndexKey;
 use choir_shared::index_api::{ErrorCode, Reach as Reachable};
 use choir_shared::{FileId, PeerId};
 
+use super::alternates;
 use super::bans::Bans;
 use super::greetings::Greetings;
 use super::indexes::Indexes;
 use crate::connectivity::{ConnectError, Reach, Route};
+use crate::download::about::About;
+use crate::download::alternate::Alternate;
 use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::index_client::IndexClient;
 use crate::session::Session;
@@ -119,6 +122,10 @@ impl IndexFinder {
 impl Finder for IndexFinder {
     fn sources(&self, file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
         Box::pin(self.find(file))
+    }
+
+    fn alternates<'a>(&'a self, file: FileId, about: &'a About) -> BoxFuture<'a, Vec<Alternate>> {
+        Box::pin(alternates::look_for(&self.client, file, about))
     }
 
     fn connect(&self, peer: PeerId, file: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {

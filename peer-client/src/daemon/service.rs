@@ -12,11 +12,13 @@ mod status;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use choir_shared::FileId;
 use choir_shared::query::SearchParams;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use super::bans::Bans;
+use super::errors::list_error;
 use super::indexes::Indexes;
 use super::limits::Limits;
 use super::seen::Seen;
@@ -120,7 +122,11 @@ impl Service for PeerService {
     }
 
     async fn download(&self, id: DownloadId) -> Answer<DownloadStatus> {
-        self.show_download(id)
+        self.downloads.look_for_alternates(id).await.map_err(|error| list_error(&error))
+    }
+
+    async fn download_take(&self, id: DownloadId, file: FileId) -> Answer<DownloadStatus> {
+        self.downloads.take(id, file).await.map_err(|error| list_error(&error))
     }
 
     async fn download_change(&self, id: DownloadId, action: DownloadAction) -> Answer<DownloadStatus> {

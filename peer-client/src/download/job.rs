@@ -11,6 +11,7 @@ mod pause;
 mod sources;
 mod transfer;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,12 @@ use crate::session::asking::Arrivals;
 use crate::store::{self, Disk, Part, Resumed, StoreError};
 use attempt::Attempt;
 use pause::Pauses;
+
+/// A source that was lost may come back at once; who then still waits is offered something else.
+const BEFORE_OFFERING: Duration = Duration::from_secs(3);
+
+/// Other copies come and go as sources do, but nobody waits for them.
+const OFFER_AGAIN: Duration = Duration::from_secs(3600);
 
 /// A full disk is looked at this often; that costs one system call.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
@@ -94,7 +101,7 @@ impl Job {
         let started = now();
         // What is here is to be had while this download waits.
         let mut offer = None;
-        let mut losses = 0;
+        let (mut losses, mut offered) = (0, None);
         let mut pauses = Pauses::default();
         loop {
             let begun = now();
@@ -124,6 +131,7 @@ impl Job {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.poke.notified() => tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await,
+                never = self.offer_alternates(&mut offered) => match never {},
             }
         }
     }
@@ -149,6 +157,18 @@ impl Job {
                 Ok(_) | Err(_) => return,
             }
         }
+    }
+
+    /// Says what could be had instead, for as long as nothing else is to be done.
+    async fn offer_alternates(&self, offered: &mut Option<Instant>) -> Infallible {
+        tokio::time::sleep(BEFORE_OFFERING).await;
+        if offered.is_none_or(|at| now().saturating_duration_since(at) >= OFFER_AGAIN) {
+            let DownloadRequest { file, about, .. } = &self.request;
+            let alternates = self.workshop.finder.alternates(*file, about).await;
+            *offered = Some(now());
+            self.tell(|status| status.alternates = alternates);
+        }
+        std::future::pending().await
     }
 
     async fn attempt(&self, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
@@ -215,6 +235,7 @@ impl Job {
             status.state = State::Done;
             status.reason = None;
             status.message = None;
+            status.alternates.clear();
             status.bytes_done = status.size;
             status.bytes_per_second = 0;
             status.path = Some(path.clone());
@@ -250,10 +271,14 @@ mod tests {
     use std::path::Path;
 
     use choir_shared::identity::SecretKey;
+    use choir_shared::index_api::SearchRow;
+    use choir_shared::leaf::FileLength;
     use choir_shared::merkle::{HashedFile, TreeHasher, TreeLayer};
-    use choir_shared::{FileId, PeerId};
+    use choir_shared::{Digest, FileId, PeerId};
     use tokio::sync::mpsc;
 
+    use super::super::about::About;
+    use super::super::alternate::{self, Alternate};
     use super::super::{BoxFuture, FoundSource, IndexUnreachable, NoSession};
     use super::*;
     use crate::session::Session;
@@ -263,15 +288,22 @@ mod tests {
     /// Long enough to find a file on the disk, and shorter than any pause for want of a source.
     const SOON: Duration = Duration::from_secs(10);
 
-    /// Knows nobody, and tells when it is asked.
-    struct Nobody(mpsc::Sender<()>);
+    /// Knows nobody who has the song, and tells when it is asked for such.
+    struct Nobody {
+        asks: mpsc::Sender<()>,
+        copies: Vec<SearchRow>,
+    }
 
     impl Finder for Nobody {
         fn sources(&self, _: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
             Box::pin(async {
-                let _ = self.0.send(()).await;
+                let _ = self.asks.send(()).await;
                 Ok(vec![])
             })
+        }
+
+        fn alternates<'a>(&'a self, file: FileId, about: &'a About) -> BoxFuture<'a, Vec<Alternate>> {
+            Box::pin(std::future::ready(alternate::alternates(file, about, self.copies.clone())))
         }
 
         fn connect(&self, _: PeerId, _: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
@@ -289,31 +321,47 @@ mod tests {
         }
     }
 
-    /// A job for a small song on `disk` that knows nobody, and a word whenever it asks who has the song.
-    fn job(folder: &Path, disk: Arc<dyn Disk>) -> (Job, mpsc::Receiver<()>) {
-        let request = DownloadRequest {
-            file: song().1.id,
-            name: "song.ogg".into(),
-            folder: folder.to_owned(),
-            group: None,
-            sources: vec![],
-            priority: Priority::Normal,
-        };
-        let (asks, asked) = mpsc::channel(9);
-        let finder: Arc<dyn Finder> = Arc::new(Nobody(asks));
-        let workshop = Workshop {
-            me: SecretKey::from_seed(&[1; 32]).peer_id(),
-            links: Links::new(Arc::clone(&finder)),
-            finder,
-            disk,
-            arrivals: Arrivals::default(),
-            parts: Parts::default(),
-            attempts: Turns::new(1),
-            transfers: Turns::new(1),
-            throttle: Arc::new(Throttle::new(None)),
-        };
-        let status = watch::Sender::new(DownloadStatus::of(&request));
-        (Job { request, status, poke: Arc::default(), workshop: Arc::new(workshop) }, asked)
+    /// What surrounds a job for a small song that nobody has.
+    struct World<'a> {
+        folder: &'a Path,
+        disk: Arc<dyn Disk>,
+        about: About,
+        /// Other copies that somebody has.
+        copies: Vec<SearchRow>,
+    }
+
+    impl<'a> World<'a> {
+        fn new(folder: &'a Path) -> Self {
+            Self { folder, disk: Arc::new(LocalDisk), about: About::default(), copies: vec![] }
+        }
+
+        /// The job, and a word whenever it asks who has the song.
+        fn job(self) -> (Job, mpsc::Receiver<()>) {
+            let request = DownloadRequest {
+                file: song().1.id,
+                name: "song.ogg".into(),
+                folder: self.folder.to_owned(),
+                group: None,
+                sources: vec![],
+                priority: Priority::Normal,
+                about: self.about,
+            };
+            let (asks, asked) = mpsc::channel(9);
+            let finder: Arc<dyn Finder> = Arc::new(Nobody { asks, copies: self.copies });
+            let workshop = Workshop {
+                me: SecretKey::from_seed(&[1; 32]).peer_id(),
+                links: Links::new(Arc::clone(&finder)),
+                finder,
+                disk: self.disk,
+                arrivals: Arrivals::default(),
+                parts: Parts::default(),
+                attempts: Turns::new(1),
+                transfers: Turns::new(1),
+                throttle: Arc::new(Throttle::new(None)),
+            };
+            let status = watch::Sender::new(DownloadStatus::of(&request));
+            (Job { request, status, poke: Arc::default(), workshop: Arc::new(workshop) }, asked)
+        }
     }
 
     fn song() -> (Vec<u8>, HashedFile) {
@@ -335,7 +383,7 @@ mod tests {
     #[tokio::test]
     async fn news_without_end_do_not_make_us_ask_without_end() {
         let folder = tempfile::tempdir().unwrap();
-        let (job, mut asked) = job(folder.path(), Arc::new(LocalDisk));
+        let (job, mut asked) = World::new(folder.path()).job();
         let (mut seen, poke) = (job.status.subscribe(), Arc::clone(&job.poke));
         let start = Instant::now();
         let running = tokio::spawn(job.run());
@@ -354,7 +402,7 @@ mod tests {
         let size = song().1.id.length().bytes();
         disk.set_room(size - 1);
         disk.fail_syncs(true);
-        let (job, mut asked) = job(folder, Arc::new(disk.clone()));
+        let (job, mut asked) = World { disk: Arc::new(disk.clone()), ..World::new(folder) }.job();
         let (mut seen, parts) = (job.status.subscribe(), job.workshop.parts.clone());
         let running = tokio::spawn(job.run());
         let full = |status: &DownloadStatus| (status.state, status.reason) == (State::Waiting, Some(Why::DiskFull));
@@ -373,7 +421,7 @@ mod tests {
         let (folder, disk) = (Path::new("/downloads"), FaultyDisk::default());
         drop(fetched(folder, &disk));
         disk.fail_syncs(true);
-        let (job, _asked) = job(folder, Arc::new(disk.clone()));
+        let (job, _asked) = World { disk: Arc::new(disk.clone()), ..World::new(folder) }.job();
         let (mut seen, poke) = (job.status.subscribe(), Arc::clone(&job.poke));
         let running = tokio::spawn(job.run());
         let full = |status: &DownloadStatus| (status.state, status.reason) == (State::Waiting, Some(Why::DiskFull));
@@ -394,7 +442,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = SafeName::new("song.ogg").unwrap();
         fetched(folder.path(), &LocalDisk).finish(&name).unwrap();
-        let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
+        let (job, _asked) = World::new(folder.path()).job();
         let outcome = tokio::time::timeout(SOON, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if *path == folder.path().join("song.ogg")), "{outcome:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -405,9 +453,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("song.ogg"), vec![8; 100_000]).unwrap();
         drop(fetched(folder.path(), &LocalDisk));
-        let (job, _asked) = job(folder.path(), Arc::new(LocalDisk));
+        let (job, _asked) = World::new(folder.path()).job();
         let outcome = tokio::time::timeout(SOON, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if path.ends_with("song (2).ogg")), "{outcome:?}");
         assert_eq!(std::fs::read(folder.path().join("song.ogg")).unwrap(), [8; 100_000]);
+    }
+
+    #[tokio::test]
+    async fn another_copy_is_offered_and_not_taken() {
+        let about = About {
+            audio: "ab".repeat(32).parse::<Digest>().ok().map(|root| FileId::new(root, FileLength::new(9).unwrap())),
+            ..About::default()
+        };
+        let row = serde_json::from_value(serde_json::json!({
+            "file_id": format!("{}-7", "cd".repeat(32)), "format": "flac", "size": 7, "sources": 1, "audio": about.audio,
+        }));
+        let folder = tempfile::tempdir().unwrap();
+        let world = World { about, copies: vec![row.unwrap()], ..World::new(folder.path()) };
+        let (job, mut asked) = world.job();
+        let mut status = job.status.subscribe();
+        let running = tokio::spawn(job.run());
+        let offered = status.wait_for(|status| !status.alternates.is_empty()).await.unwrap().clone();
+        assert!(offered.waits_for_a_source());
+        assert_eq!(offered.alternates.len(), 1);
+        asked.recv().await.unwrap();
+        assert!(asked.try_recv().is_err(), "the sources of the file itself were asked for once, and of no other");
+        running.abort();
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::about::name_in_place_of;
 use super::job::{Job, Workshop};
 use super::priority::Priority;
 use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
@@ -52,6 +53,9 @@ pub enum ListError {
     NoSuch { id: DownloadId },
     #[error("download {} is {state:?} already", id.0)]
     Over { id: DownloadId, state: State },
+    /// People may take what was offered, and know what it is; other files they ask for by their id.
+    #[error("{file} was not offered for download {}", id.0)]
+    NotOffered { id: DownloadId, file: FileId },
     #[error("the peer's database failed: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -113,7 +117,7 @@ impl Downloads {
     }
 
     pub async fn pause(&self, id: DownloadId) -> Result<(), ListError> {
-        self.halt(id, State::Paused).await
+        self.halt(id, State::Paused, Why::ByUser).await
     }
 
     /// Goes on with a paused or failed download, and stops waiting at once for one that waits.
@@ -158,7 +162,53 @@ impl Downloads {
 
     /// Ends a download and removes what was fetched.
     pub async fn cancel(&self, id: DownloadId) -> Result<(), ListError> {
-        self.halt(id, State::Cancelled).await?;
+        self.drop_download(id, Why::ByUser).await
+    }
+
+    /// Fetches another file that was offered in place of this one, to where this one was to go.
+    pub async fn take(&self, id: DownloadId, file: FileId) -> Result<DownloadStatus, ListError> {
+        let request = {
+            let entries = self.entries();
+            let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
+            let status = entry.status.borrow();
+            if matches!(status.state, State::Done | State::Cancelled) {
+                return Err(ListError::Over { id, state: status.state });
+            }
+            let offered = status.alternates.iter().find(|alternate| alternate.file_id == file);
+            let about = offered.ok_or(ListError::NotOffered { id, file })?.about.clone();
+            let name = name_in_place_of(&entry.request.name, &about.name(&file)).into();
+            let priority = status.priority;
+            DownloadRequest { file, name, sources: vec![], priority, about, ..entry.request.clone() }
+        };
+        // In this order a crash between the two leaves both, and never none.
+        let taken = self.start(request).await?;
+        self.drop_download(id, Why::Replaced).await?;
+        Ok(taken)
+    }
+
+    /// Asks the indexes anew what could be had in place of a download that is stuck.
+    pub async fn look_for_alternates(&self, id: DownloadId) -> Result<DownloadStatus, ListError> {
+        let (request, status) = {
+            let entries = self.entries();
+            let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
+            (entry.request.clone(), entry.status.clone())
+        };
+        if status.borrow().is_stuck() {
+            let alternates = self.shared.workshop.finder.alternates(request.file, &request.about).await;
+            status.send_if_modified(|status| {
+                let is_news = status.is_stuck() && status.alternates != alternates;
+                if is_news {
+                    status.alternates = alternates;
+                }
+                is_news
+            });
+        }
+        let status = status.borrow().clone();
+        Ok(status)
+    }
+
+    async fn drop_download(&self, id: DownloadId, why: Why) -> Result<(), ListError> {
+        self.halt(id, State::Cancelled, why).await?;
         let request = self.entries().get(&id).map(|entry| entry.request.clone());
         if let Some(DownloadRequest { folder, file, .. }) = request {
             let disk = Arc::clone(&self.shared.workshop.disk);
@@ -206,7 +256,7 @@ impl Downloads {
         self.shared.turned.subscribe()
     }
 
-    async fn halt(&self, id: DownloadId, state: State) -> Result<(), ListError> {
+    async fn halt(&self, id: DownloadId, state: State, why: Why) -> Result<(), ListError> {
         {
             let mut entries = self.entries();
             let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
@@ -218,7 +268,7 @@ impl Downloads {
                 job.cancel();
             }
             entry.status.send_modify(|status| {
-                (status.state, status.reason, status.message) = (state, Some(Why::ByUser), None);
+                (status.state, status.reason, status.message) = (state, Some(why), None);
                 (status.ahead, status.eta_ms) = (None, None);
                 status.bytes_per_second = 0;
                 status.sources.clear();
@@ -326,4 +376,101 @@ impl Downloads {
 fn json(value: &impl serde::Serialize) -> String {
     // Plain structs with text keys always serialise.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use choir_shared::Digest;
+    use choir_shared::leaf::FileLength;
+
+    use choir_shared::PeerId;
+    use choir_shared::identity::SecretKey;
+    use std::time::{Duration, Instant};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::database::Database;
+    use crate::download::about::About;
+    use crate::download::alternate::Alternate;
+    use crate::download::links::Links;
+    use crate::download::parts::Parts;
+    use crate::download::turns::Turns;
+    use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession, Throttle};
+    use crate::session::Session;
+    use crate::session::asking::Arrivals;
+    use crate::store::LocalDisk;
+
+    /// No index answers; it tells when one is asked.
+    struct NoIndex(mpsc::Sender<()>);
+
+    impl Finder for NoIndex {
+        fn sources(&self, _: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
+            Box::pin(async {
+                let _ = self.0.send(()).await;
+                Err(IndexUnreachable("no index answers".into()))
+            })
+        }
+
+        fn alternates<'a>(&'a self, _: FileId, _: &'a About) -> BoxFuture<'a, Vec<Alternate>> {
+            Box::pin(std::future::ready(vec![]))
+        }
+
+        fn connect(&self, _: PeerId, _: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
+            Box::pin(std::future::ready(Err(NoSession::Offline)))
+        }
+
+        fn misbehaved(&self, _: PeerId, _: FileId) {}
+
+        fn is_banned(&self, _: PeerId) -> bool {
+            false
+        }
+
+        fn is_distrusted(&self, _: PeerId, _: FileId) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_an_index_goes_on_when_one_is_back() {
+        /// After this it would ask by itself.
+        const FIRST_PAUSE: Duration = Duration::from_secs(10);
+        let folder = tempfile::tempdir().unwrap();
+        let (database, _) = Database::open(&folder.path().join("peer.db")).await.unwrap();
+        let (asks, mut asked) = mpsc::channel(9);
+        let finder: Arc<dyn Finder> = Arc::new(NoIndex(asks));
+        let workshop = Workshop {
+            me: SecretKey::from_seed(&[1; 32]).peer_id(),
+            links: Links::new(Arc::clone(&finder)),
+            finder,
+            disk: Arc::new(LocalDisk),
+            arrivals: Arrivals::default(),
+            parts: Parts::default(),
+            attempts: Turns::new(1),
+            transfers: Turns::new(1),
+            throttle: Arc::new(Throttle::new(None)),
+        };
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let pool = database.pool().clone();
+        let downloads = Downloads::open(pool, workshop, tracker.clone(), cancel.clone()).await.unwrap();
+        let request = DownloadRequest {
+            file: FileId::new(Digest::of(b"song"), FileLength::new(1).unwrap()),
+            name: "a.flac".into(),
+            folder: folder.path().to_owned(),
+            group: None,
+            sources: vec![],
+            priority: Priority::Normal,
+            about: About::default(),
+        };
+        let id = downloads.start(request).await.unwrap().id;
+        let start = Instant::now();
+        asked.recv().await.unwrap();
+        let unreachable = |status: &DownloadStatus| status.reason == Some(Why::IndexUnreachable);
+        downloads.watch(id).unwrap().wait_for(unreachable).await.unwrap();
+        downloads.index_is_back();
+        asked.recv().await.unwrap();
+        assert!(start.elapsed() < FIRST_PAUSE);
+        cancel.cancel();
+        tracker.close();
+        tracker.wait().await;
+    }
 }

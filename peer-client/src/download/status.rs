@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::about::About;
+use super::alternate::Alternate;
 use super::priority::Priority;
 
 /// The number of a download in this peer's list; people type it.
@@ -29,6 +31,9 @@ pub struct DownloadRequest {
     /// With which it begins.
     #[serde(default)]
     pub priority: Priority,
+    /// What was said of the file.
+    #[serde(default)]
+    pub about: About,
 }
 
 /// Where a download stands.
@@ -73,6 +78,8 @@ pub enum Why {
     Refused,
     Integrity,
     ByUser,
+    /// Another file was taken for it.
+    Replaced,
     AlreadyHere,
 }
 
@@ -103,6 +110,9 @@ pub struct DownloadStatus {
     pub path: Option<PathBuf>,
     /// From first request to finish, once done.
     pub seconds: Option<f64>,
+    /// While nobody can send it: other files that may serve, for people to take.
+    #[serde(default)]
+    pub alternates: Vec<Alternate>,
 }
 
 impl DownloadStatus {
@@ -125,7 +135,13 @@ impl DownloadStatus {
             sources: vec![],
             path: None,
             seconds: None,
+            alternates: vec![],
         }
+    }
+
+    /// Whether another file could be taken for it: nothing of it comes now.
+    pub const fn is_stuck(&self) -> bool {
+        !matches!(self.state, State::Downloading | State::Verifying | State::Done | State::Cancelled)
     }
 
     /// Whether it goes on as soon as somebody online has the file. Every other wait ends by itself.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use choir_peer::download::about::About;
+use choir_peer::download::alternate::Alternate;
 use choir_peer::download::job::{Job, Outcome, Workshop};
 use choir_peer::download::links::Links;
 use choir_peer::download::parts::Parts;
@@ -81,6 +83,7 @@ impl Fetching {
             group: None,
             sources: vec![],
             priority: Priority::Normal,
+            about: About::default(),
         };
         let (sender, status) = watch::channel(DownloadStatus::of(&request));
         let finder: Arc<dyn Finder> = Arc::clone(&directory) as _;
@@ -198,6 +201,10 @@ impl Finder for Directory {
     fn sources(&self, _file: FileId) -> BoxFuture<'_, Result<Vec<FoundSource>, IndexUnreachable>> {
         let found = self.sources.iter().filter_map(Listed::source).collect();
         Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn alternates<'a>(&'a self, _file: FileId, _about: &'a About) -> BoxFuture<'a, Vec<Alternate>> {
+        Box::pin(std::future::ready(vec![]))
     }
 
     fn connect(&self, peer: PeerId, _file: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {

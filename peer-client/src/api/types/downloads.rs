@@ -5,12 +5,19 @@ use std::path::PathBuf;
 use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use crate::download::about::About;
 use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Downloads {
     pub downloads: Vec<DownloadStatus>,
+}
+
+/// `POST /downloads/{id}/take`: another file in place of a download, one of those that were offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeAlternate {
+    pub file_id: FileId,
 }
 
 /// `POST /downloads`: files asked for together.
@@ -39,6 +46,9 @@ pub struct NewDownload {
     pub sources: Vec<PeerId>,
     #[serde(default)]
     pub priority: Priority,
+    /// What is said of the file; if absent, what a search here has last shown.
+    #[serde(default)]
+    pub about: Option<About>,
 }
 
 /// `PUT /downloads/{id}/priority`

@@ -53,6 +53,7 @@ fn lines_become_commands() {
         ),
         ("downloads limit", Command::Downloads { action: Some(Downloads::Limit { rate: None }) }),
         ("downloads limit off", Command::Downloads { action: Some(Downloads::Limit { rate: Some(Rate::Unlimited) }) }),
+        ("downloads take 3 ab", Command::Downloads { action: Some(Downloads::Take { id: 3, file: "ab".into() }) }),
         ("browse bob", Command::Browse { peer: "bob".into(), path: String::new() }),
         ("open --print", Command::Open { print: true }),
         ("share rm d", Command::Share(Share::Rm { folder: "d".into() })),

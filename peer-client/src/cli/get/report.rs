@@ -10,6 +10,7 @@ use crate::api::types::LeftOut;
 use crate::api::{Answer, ErrorKind, Exit, ServiceError};
 use crate::cli::output::{Output, Paint};
 use crate::cli::{share, units};
+use crate::download::alternate::Alternate;
 use crate::download::status::{DownloadStatus, SourceStatus, State, Why};
 
 pub(super) struct Report {
@@ -51,6 +52,8 @@ pub(super) struct Missing {
     file_id: FileId,
     name: String,
     state: State,
+    /// What could be had in place of it.
+    alternates: Vec<Alternate>,
     error: ServiceError,
 }
 
@@ -62,6 +65,7 @@ impl Outcome {
                 file_id: download.file_id,
                 name: download.name,
                 state: download.state,
+                alternates: download.alternates,
                 error,
             });
         }
@@ -100,12 +104,18 @@ fn why_missing(download: &DownloadStatus, goes_on: bool) -> ServiceError {
         Some(Why::DiskFull) => ErrorKind::DiskFull,
         Some(Why::Refused) => ErrorKind::Refused,
         Some(Why::Integrity) => ErrorKind::Integrity,
-        Some(Why::ByUser) => ErrorKind::Conflict,
+        Some(Why::ByUser | Why::Replaced) => ErrorKind::Conflict,
         Some(Why::DiskFailed | Why::AlreadyHere) | None => ErrorKind::Internal,
     };
     let message = download.message.clone().unwrap_or_else(|| in_words(download.reason, download.state).to_owned());
     let error = ServiceError::new(code, message);
+    let offered = download.alternates.len() as u64;
     match (download.state, goes_on) {
+        (State::Waiting, _) if offered > 0 => error.hint(format!(
+            "it is waited for; `choir downloads show {}` offers {} instead",
+            download.id.0,
+            units::count(offered, "other file"),
+        )),
         (State::Waiting, true) => error.hint("it stays in the list and starts by itself: `choir downloads`"),
         (State::Waiting, false) => error.hint("it is kept for later; `choir daemon` waits for it"),
         (State::Paused, _) => error.hint(format!("`choir downloads resume {}` goes on", download.id.0)),
@@ -125,6 +135,7 @@ const fn in_words(why: Option<Why>, state: State) -> &'static str {
         (Some(Why::FileChanged), _) => "the file has changed where it was shared",
         (Some(Why::Refused), _) => "those who have it refuse",
         (Some(Why::Integrity), _) => "what came was not this file",
+        (Some(Why::Replaced), _) => "another file was taken for it",
         (_, State::Paused) => "it was paused",
         (_, State::Cancelled) => "it was cancelled",
         _ => "the download failed",

@@ -14,6 +14,7 @@ use crate::cli::choice::{self, numbers};
 use crate::cli::context::Context;
 use crate::cli::last_search::{LastSearch, MIN_PREFIX_DIGITS};
 use crate::cli::whois::called;
+use crate::download::about::About;
 
 /// Most files of one folder with all that is inside. More is asked for in parts, knowingly.
 const MAX_FILES: usize = 10_000;
@@ -38,6 +39,7 @@ pub(super) struct WantedFile {
     /// From strangers; the daemon makes them safe.
     pub(super) subfolders: Vec<String>,
     pub(super) sources: Vec<PeerId>,
+    pub(super) about: Option<About>,
 }
 
 pub(super) enum Found {
@@ -251,11 +253,11 @@ pub(super) fn too_many(count: usize) -> ServiceError {
 }
 
 fn of_row(row: &FileRow) -> WantedFile {
-    WantedFile { name: Some(row.download_name()), ..nameless(row.file_id) }
+    WantedFile { name: Some(row.download_name()), about: Some(row.about()), ..nameless(row.file_id) }
 }
 
 const fn nameless(file_id: FileId) -> WantedFile {
-    WantedFile { file_id, name: None, subfolders: Vec::new(), sources: Vec::new() }
+    WantedFile { file_id, name: None, subfolders: Vec::new(), sources: Vec::new(), about: None }
 }
 
 #[cfg(test)]

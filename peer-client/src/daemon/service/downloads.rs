@@ -14,6 +14,7 @@ use crate::api::types::{DownloadAction, DownloadEvent, DownloadLimit, NewDownloa
 use crate::api::{Answer, ErrorKind, ServiceError};
 use crate::config::Rate;
 use crate::daemon::errors::list_error;
+use crate::download::about::About;
 use crate::download::list::Downloads;
 use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
@@ -39,6 +40,7 @@ impl PeerService {
         if let Some(path) = self.here(&file).await {
             return Ok(already_here(&asked, name, path));
         }
+        let about = self.about(&asked);
         let base = asked.folder.unwrap_or_else(|| self.settings.downloads());
         if !base.is_absolute() {
             return Err(ServiceError::new(ErrorKind::Usage, format!("{} is not an absolute path", base.display())));
@@ -50,8 +52,15 @@ impl PeerService {
             .take(MAX_SUBFOLDERS)
             .fold(base, |folder, name| folder.join(SafeName::sanitise(name, "unnamed").as_str()));
         let (group, sources, priority) = (asked.group, asked.sources, asked.priority);
-        let request = DownloadRequest { file, name, folder, group, sources, priority };
+        let request = DownloadRequest { file, name, folder, group, sources, priority, about };
         self.downloads.start(request).await.map_err(|error| list_error(&error))
+    }
+
+    /// What is said of the file: by who asks for it, or by a search here.
+    fn about(&self, asked: &NewDownload) -> About {
+        let id = asked.file_id.to_string();
+        let seen = || self.seen.starting_with(&id).pop().map(|row| row.about());
+        asked.about.clone().or_else(seen).unwrap_or_default()
     }
 
     pub(super) fn show_download(&self, id: DownloadId) -> Answer<DownloadStatus> {
@@ -138,5 +147,6 @@ fn already_here(asked: &NewDownload, name: String, path: PathBuf) -> DownloadSta
         sources: vec![],
         path: Some(path),
         seconds: Some(0.0),
+        alternates: vec![],
     }
 }
