@@ -7,6 +7,7 @@
 //! - [`writes`]: what was verified goes to the disk while more is read.
 //! - [`about`]: what was said of a file when it was asked for.
 //! - [`alternate`]: pure: other files in place of one that nobody can send, for people to take.
+//! - [`group`]: pure: what is here of an album, and what is missing.
 //! - [`parts`]: what unfinished downloads have, for others to fetch.
 //! - [`links`]: one connection and one place in the upload queue for each peer, shared by all jobs.
 //! - [`turns`] and [`priority`]: how many at once, and which come first.
@@ -17,6 +18,7 @@
 pub mod about;
 pub mod alternate;
 pub mod fetch;
+pub mod group;
 pub mod job;
 pub mod links;
 pub mod list;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod albums;
 mod alternates;
 mod deaths;
 mod hostile_peers;

@@ -150,11 +150,11 @@ impl ApiClient {
 
     pub async fn download_start(&self, downloads: Vec<NewDownload>) -> Answer<Vec<DownloadStatus>> {
         let started = self.send(Method::POST, "/downloads", &NewDownloads { downloads }).await;
-        started.map(|Downloads { downloads }| downloads)
+        started.map(|Downloads { downloads, .. }| downloads)
     }
 
-    pub async fn downloads(&self) -> Answer<Vec<DownloadStatus>> {
-        self.read("/downloads").await.map(|Downloads { downloads }| downloads)
+    pub async fn downloads(&self) -> Answer<Downloads> {
+        self.read("/downloads").await
     }
 
     pub async fn download(&self, DownloadId(id): DownloadId) -> Answer<DownloadStatus> {

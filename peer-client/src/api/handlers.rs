@@ -142,7 +142,7 @@ pub(super) async fn file<S: Service>(
 }
 
 pub(super) async fn downloads<S: Service>(State(door): Api<S>) -> Answer<Downloads> {
-    door.service.downloads().await.map(|downloads| Json(Downloads { downloads }))
+    door.service.downloads().await.map(|downloads| Json(Downloads::of(downloads)))
 }
 
 pub(super) async fn download_start<S: Service>(
@@ -150,7 +150,7 @@ pub(super) async fn download_start<S: Service>(
     within: Within,
     Body(new): Body<NewDownloads>,
 ) -> Answer<Downloads> {
-    door.service.download_start(new.downloads, within).await.map(|downloads| Json(Downloads { downloads }))
+    door.service.download_start(new.downloads, within).await.map(|downloads| Json(Downloads::of(downloads)))
 }
 
 pub(super) async fn download_events<S: Service>(State(door): Api<S>) -> impl IntoResponse {

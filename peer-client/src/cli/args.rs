@@ -268,24 +268,12 @@ pub enum Downloads {
         #[arg(value_name = "FILE_ID")]
         file: String,
     },
-    Pause {
-        #[arg(value_name = "ID", required = true)]
-        ids: Vec<i64>,
-    },
-    Resume {
-        #[arg(value_name = "ID", required = true)]
-        ids: Vec<i64>,
-    },
+    Pause(Which),
+    Resume(Which),
     /// End a download and remove what was fetched
-    Cancel {
-        #[arg(value_name = "ID", required = true)]
-        ids: Vec<i64>,
-    },
-    /// Start a failed or cancelled one again
-    Retry {
-        #[arg(value_name = "ID", required = true)]
-        ids: Vec<i64>,
-    },
+    Cancel(Which),
+    /// Start a failed or cancelled one again; of a group, what is missing
+    Retry(Which),
     /// Let downloads come before others, or after them
     Priority {
         #[arg(value_name = "ID", required = true)]
@@ -300,6 +288,16 @@ pub enum Downloads {
         #[arg(value_name = "RATE", value_parser = units::parse_download_rate)]
         rate: Option<Rate>,
     },
+}
+
+/// Some downloads, or those of a group that are not done.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Which {
+    #[arg(value_name = "ID", required_unless_present = "group")]
+    pub ids: Vec<i64>,
+    /// Those of this album or folder that are not done
+    #[arg(long, value_name = "GROUP", conflicts_with = "ids")]
+    pub group: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Subcommand)]

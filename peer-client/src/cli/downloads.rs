@@ -2,39 +2,56 @@
 
 mod one;
 
-use super::args::Downloads as Action;
+use super::args::{Downloads as Action, Which};
 use super::context::Context;
 use super::table::{Align, Table};
 use super::units;
 use crate::api::types::{DownloadAction, Downloads};
-use crate::api::{Answer, Exit};
+use crate::api::{Answer, ApiClient, ErrorKind, Exit, ServiceError};
 use crate::config::Rate;
+use crate::download::group::GroupStatus;
 use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus, State};
 
 pub(super) async fn run(context: &Context, action: Option<Action>) -> Answer<Exit> {
-    let (change, ids) = match action {
+    let (change, which) = match action {
         None | Some(Action::Ls) => return list(context).await,
         Some(Action::Show { id }) => return one::show(context, DownloadId(id)).await,
         Some(Action::Take { id, file }) => return one::take(context, DownloadId(id), &file).await,
         Some(Action::Priority { ids, priority }) => return prioritise(context, ids, priority).await,
         Some(Action::Limit { rate }) => return limit(context, rate).await,
-        Some(Action::Pause { ids }) => (DownloadAction::Pause, ids),
-        Some(Action::Resume { ids }) => (DownloadAction::Resume, ids),
-        Some(Action::Cancel { ids }) => (DownloadAction::Cancel, ids),
-        Some(Action::Retry { ids }) => (DownloadAction::Retry, ids),
+        Some(Action::Pause(which)) => (DownloadAction::Pause, which),
+        Some(Action::Resume(which)) => (DownloadAction::Resume, which),
+        Some(Action::Cancel(which)) => (DownloadAction::Cancel, which),
+        Some(Action::Retry(which)) => (DownloadAction::Retry, which),
     };
     let downloads = context
         .with_peer(async |peer| {
             let mut changed = Vec::new();
-            for id in ids {
-                changed.push(peer.client.download_change(DownloadId(id), change).await?);
+            for id in ids(&peer.client, which, change).await? {
+                changed.push(peer.client.download_change(id, change).await?);
             }
             Ok(changed)
         })
         .await?;
-    show(context, downloads);
+    show(context, &Downloads::of(downloads));
     Ok(Exit::Done)
+}
+
+/// Which downloads are meant. Of a group those that are missing, as far as the change has a meaning for them.
+async fn ids(client: &ApiClient, which: Which, change: DownloadAction) -> Answer<Vec<DownloadId>> {
+    let Some(name) = which.group else { return Ok(which.ids.into_iter().map(DownloadId).collect()) };
+    let groups = client.downloads().await?.groups;
+    let group = groups.into_iter().find(|group| group.group == name).ok_or_else(|| {
+        ServiceError::new(ErrorKind::NotFound, format!("no downloads belong to a group {name}"))
+            .hint("`choir downloads` names the groups")
+    })?;
+    let meant = |state: State| match change {
+        DownloadAction::Retry | DownloadAction::Resume => true,
+        DownloadAction::Pause => !state.is_final() && state != State::Paused,
+        DownloadAction::Cancel => state != State::Cancelled,
+    };
+    Ok(group.missing.into_iter().filter(|file| meant(file.state)).map(|file| file.id).collect())
 }
 
 async fn prioritise(context: &Context, ids: Vec<i64>, priority: Priority) -> Answer<Exit> {
@@ -47,7 +64,7 @@ async fn prioritise(context: &Context, ids: Vec<i64>, priority: Priority) -> Ans
             Ok(changed)
         })
         .await?;
-    show(context, downloads);
+    show(context, &Downloads::of(downloads));
     Ok(Exit::Done)
 }
 
@@ -68,19 +85,30 @@ pub(super) fn limit_in_words(limit: &str, by_schedule: bool) -> String {
 
 async fn list(context: &Context) -> Answer<Exit> {
     let downloads = context.with_peer(async |peer| peer.client.downloads().await).await?;
-    show(context, downloads);
+    show(context, &downloads);
+    for group in &downloads.groups {
+        context.out.message(in_words(group));
+    }
     Ok(Exit::Done)
 }
 
-fn show(context: &Context, downloads: Vec<DownloadStatus>) {
-    let shape = Downloads { downloads };
-    context.out.result(&shape, |out| {
+fn show(context: &Context, shape: &Downloads) {
+    context.out.result(shape, |out| {
         if shape.downloads.is_empty() {
             out.message("no downloads; `choir get` starts one");
         } else {
             out.table(&table(&shape.downloads));
         }
     });
+}
+
+/// `Post: 9 of 11 files are here, 2 are missing`
+fn in_words(group: &GroupStatus) -> String {
+    let GroupStatus { group, total, done, missing } = group;
+    match missing.len() {
+        0 => format!("{group}: all of {} here", units::count(*total as u64, "file")),
+        missing => format!("{group}: {done} of {} here, {missing} missing", units::count(*total as u64, "file")),
+    }
 }
 
 fn table(downloads: &[DownloadStatus]) -> Table {

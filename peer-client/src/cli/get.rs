@@ -56,8 +56,9 @@ async fn fetch(context: &Context, peer: &Peer, get: &Get, started: &Cell<Option<
     let downloads = start(&peer.client, get, &wanted).await?;
     let ended = follow(context, &mut events, downloads, Duration::from_secs(get.wait)).await?;
     let outcomes: Vec<_> = ended.into_iter().map(|status| Outcome::of(status, peer.outlives_the_command())).collect();
-    let report = Report { outcomes, left_out: wanted.left_out, seconds: begin.elapsed().as_secs_f64() };
-    if wanted.several { Ok(report.show_all(&context.out)) } else { report.show_one(&context.out) }
+    let Wanted { left_out, group, several, .. } = wanted;
+    let report = Report { outcomes, left_out, group, seconds: begin.elapsed().as_secs_f64() };
+    if several { Ok(report.show_all(&context.out)) } else { report.show_one(&context.out) }
 }
 
 async fn start(client: &ApiClient, get: &Get, wanted: &Wanted) -> Answer<Vec<DownloadStatus>> {

@@ -261,6 +261,27 @@ async fn what_is_offered_instead_is_shown_and_taken_by_its_id() {
 }
 
 #[tokio::test]
+async fn an_album_says_what_is_missing_and_only_that_is_asked_for_again() {
+    let mut service = songs();
+    service.endings.insert(row(2, "").file_id, (State::Failed, Some(Why::Refused)));
+    let daemon = FakeDaemon::start(service).await;
+    let ran = choir(&daemon, "get --album post").await;
+    assert_eq!(ran.exit, Exit::Incomplete);
+    let told = "2 of 3 files here, 1 missing; `choir downloads retry 2` asks for them again";
+    assert!(ran.messages.contains(told), "{}", ran.messages);
+
+    let ran = choir(&daemon, "downloads --json").await;
+    let group = &ran.json()["groups"][0];
+    assert_eq!((&group["total"], &group["done"], &group["missing"][0]["id"]), (&json!(3), &json!(2), &json!(2)));
+    assert_eq!(choir(&daemon, "downloads retry --group Björk~-~Post").await.exit, Exit::Done);
+    assert_eq!(choir(&daemon, "downloads retry --group Homogenic").await.exit, Exit::NotFound);
+    let asked = daemon.service.asked.lock().unwrap().join("\n");
+    assert_eq!(asked.matches("retry").collect::<Vec<_>>().len(), 1, "{asked}");
+    assert!(asked.contains("retry 2"), "{asked}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn an_interrupted_get_says_that_the_daemon_goes_on() {
     let mut service = songs();
     service.endings.insert(row(1, "").file_id, (State::Downloading, None));

@@ -1,7 +1,7 @@
 //! All downloads of this peer. They outlive the program: what is wanted and what became of it is in the database,
 //! what was fetched lies on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,8 +17,8 @@ use super::priority::Priority;
 use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 use crate::store::Part;
 
-/// Finished and cancelled lines that are kept for people to look at; older ones are dropped at start.
-const KEPT_LINES: i64 = 1000;
+/// Lines that are kept for people to look at; of older ones those that are done or cancelled are dropped at start.
+const KEPT_LINES: usize = 1000;
 
 /// A cloneable handle on the downloads of this peer.
 #[derive(Clone)]
@@ -46,6 +46,24 @@ struct Entry {
     job: Option<CancellationToken>,
 }
 
+/// A download as the database has it.
+struct Line {
+    id: DownloadId,
+    request: DownloadRequest,
+    status: DownloadStatus,
+}
+
+/// The lines that nobody needs any more, of all in their order. A group is told as a whole, so its lines stay for as
+/// long as one of them is wanted.
+fn too_old(lines: &[Line]) -> BTreeSet<DownloadId> {
+    let is_over = |line: &&Line| matches!(line.status.state, State::Done | State::Cancelled);
+    let wanted: BTreeSet<_> =
+        lines.iter().filter(|line| !is_over(line)).filter_map(|line| line.request.group.as_deref()).collect();
+    let is_told = |line: &&Line| line.request.group.as_deref().is_some_and(|group| wanted.contains(group));
+    let old = lines.iter().rev().skip(KEPT_LINES);
+    old.filter(is_over).filter(|line| !is_told(line)).map(|line| line.id).collect()
+}
+
 /// What cannot be done with a download.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -68,10 +86,21 @@ impl Downloads {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, ListError> {
-        let forget_old = "DELETE FROM downloads WHERE state IN ('done', 'cancelled')
-            AND id NOT IN (SELECT id FROM downloads ORDER BY id DESC LIMIT ?)";
-        sqlx::query(forget_old).bind(KEPT_LINES).execute(&database).await?;
         let rows = sqlx::query("SELECT id, request, status FROM downloads ORDER BY id").fetch_all(&database).await?;
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (id, request, status): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            match (serde_json::from_str(&request), serde_json::from_str(&status)) {
+                (Ok(request), Ok(status)) => lines.push(Line { id: DownloadId(id), request, status }),
+                _ => tracing::warn!(id, "a line of the downloads list does not parse and is left out"),
+            }
+        }
+        let old = too_old(&lines);
+        sqlx::query("DELETE FROM downloads WHERE id IN (SELECT value FROM json_each(?))")
+            .bind(json(&old))
+            .execute(&database)
+            .await?;
+        lines.retain(|line| !old.contains(&line.id));
         let shared = Shared {
             database,
             workshop: Arc::new(workshop),
@@ -82,12 +111,8 @@ impl Downloads {
             turned: watch::Sender::new(0),
         };
         let downloads = Self { shared: Arc::new(shared) };
-        for row in rows {
-            let (id, request, status): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            match (serde_json::from_str(&request), serde_json::from_str::<DownloadStatus>(&status)) {
-                (Ok(request), Ok(status)) => downloads.take_up(DownloadId(id), request, status),
-                _ => tracing::warn!(id, "a line of the downloads list does not parse and is left out"),
-            }
+        for Line { id, request, status } in lines {
+            downloads.take_up(id, request, status);
         }
         Ok(downloads)
     }
@@ -452,15 +477,7 @@ mod tests {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let pool = database.pool().clone();
         let downloads = Downloads::open(pool, workshop, tracker.clone(), cancel.clone()).await.unwrap();
-        let request = DownloadRequest {
-            file: FileId::new(Digest::of(b"song"), FileLength::new(1).unwrap()),
-            name: "a.flac".into(),
-            folder: folder.path().to_owned(),
-            group: None,
-            sources: vec![],
-            priority: Priority::Normal,
-            about: About::default(),
-        };
+        let request = DownloadRequest { folder: folder.path().to_owned(), ..line(1, None, State::Searching).request };
         let id = downloads.start(request).await.unwrap().id;
         let start = Instant::now();
         asked.recv().await.unwrap();
@@ -472,5 +489,39 @@ mod tests {
         cancel.cancel();
         tracker.close();
         tracker.wait().await;
+    }
+
+    fn line(id: i64, group: Option<&str>, state: State) -> Line {
+        let request = DownloadRequest {
+            file: FileId::new(Digest::of(&id.to_le_bytes()), FileLength::new(1).unwrap()),
+            name: "a.flac".into(),
+            folder: "/music".into(),
+            group: group.map(str::to_owned),
+            sources: vec![],
+            priority: Priority::Normal,
+            about: About::default(),
+        };
+        let status = DownloadStatus { state, ..DownloadStatus::of(&request) };
+        Line { id: DownloadId(id), request, status }
+    }
+
+    #[test]
+    fn old_lines_are_forgotten_but_not_of_a_group_that_is_not_whole() {
+        let mut lines = vec![
+            line(1, None, State::Done),
+            line(2, None, State::Waiting),
+            line(3, Some("whole"), State::Done),
+            line(4, Some("not whole"), State::Done),
+            line(5, Some("not whole"), State::Cancelled),
+            line(6, None, State::Failed),
+            line(7, None, State::Cancelled),
+        ];
+        lines.extend((8..8 + KEPT_LINES as i64 - 1).map(|id| line(id, None, State::Done)));
+        assert_eq!(too_old(&lines), BTreeSet::from([1, 3, 4, 5].map(DownloadId)));
+        lines.push(line(9_999, Some("not whole"), State::Waiting));
+        assert_eq!(too_old(&lines), BTreeSet::from([1, 3, 7].map(DownloadId)));
+        lines.pop();
+        lines.push(line(9_999, Some("whole"), State::Paused));
+        assert_eq!(too_old(&lines), BTreeSet::from([1, 4, 5, 7].map(DownloadId)));
     }
 }

@@ -6,12 +6,22 @@ use choir_shared::{FileId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use crate::download::about::About;
+use crate::download::group::{GroupStatus, groups};
 use crate::download::priority::Priority;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Downloads {
     pub downloads: Vec<DownloadStatus>,
+    /// The groups among them, each with what is missing.
+    #[serde(default)]
+    pub groups: Vec<GroupStatus>,
+}
+
+impl Downloads {
+    pub fn of(downloads: Vec<DownloadStatus>) -> Self {
+        Self { groups: groups(&downloads), downloads }
+    }
 }
 
 /// `POST /downloads/{id}/take`: another file in place of a download, one of those that were offered.

@@ -45,7 +45,14 @@ fn lines_become_commands() {
         ),
         ("get --folder bob A/B", Command::Get(Get { folder: Some(vec!["bob".into(), "A/B".into()]), ..get(&[]) })),
         ("downloads", Command::Downloads { action: None }),
-        ("downloads pause 3", Command::Downloads { action: Some(Downloads::Pause { ids: vec![3] }) }),
+        (
+            "downloads pause 3",
+            Command::Downloads { action: Some(Downloads::Pause(Which { ids: vec![3], group: None })) },
+        ),
+        (
+            "downloads retry --group post",
+            Command::Downloads { action: Some(Downloads::Retry(Which { ids: vec![], group: Some("post".into()) })) },
+        ),
         ("get @1 --priority high", Command::Get(Get { priority: Priority::High, ..get(&["@1"]) })),
         (
             "downloads priority 3 4 low",

@@ -1,6 +1,7 @@
 //! One download: all about it, and what could be had in place of it.
 
 use choir_shared::text::escape_controls;
+use serde::Serialize;
 
 use super::word;
 use crate::api::{Answer, ErrorKind, Exit, ServiceError};
@@ -9,13 +10,37 @@ use crate::cli::last_search::MIN_PREFIX_DIGITS;
 use crate::cli::output::{Output, Paint};
 use crate::cli::units;
 use crate::download::alternate::{Alternate, Difference, Likeness, Said};
+use crate::download::group::GroupStatus;
 use crate::download::status::{DownloadId, DownloadStatus};
 
 pub(super) async fn show(context: &Context, id: DownloadId) -> Answer<Exit> {
-    let download = context.with_peer(async |peer| peer.client.download(id).await).await?;
-    context.out.result(&download, |out| {
-        tell(out, &download);
-        offer(out, &download);
+    #[derive(Serialize)]
+    struct Shape {
+        #[serde(flatten)]
+        download: DownloadStatus,
+        group_status: Option<GroupStatus>,
+    }
+    let shape = context
+        .with_peer(async |peer| {
+            let download = peer.client.download(id).await?;
+            let groups = match &download.group {
+                Some(_) => peer.client.downloads().await?.groups,
+                None => Vec::new(),
+            };
+            let group_status = groups.into_iter().find(|group| Some(&group.group) == download.group.as_ref());
+            Ok(Shape { download, group_status })
+        })
+        .await?;
+    context.out.result(&shape, |out| {
+        tell(out, &shape.download);
+        if let Some(group) = &shape.group_status {
+            line(out, &super::in_words(group));
+            group.missing.iter().for_each(|file| {
+                let why = file.message.as_deref().unwrap_or_default();
+                line(out, &format!("  {}  {}  {}  {why}", file.id.0, file.name, word(file.state)));
+            });
+        }
+        offer(out, &shape.download);
     });
     Ok(Exit::Done)
 }

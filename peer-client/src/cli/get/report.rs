@@ -11,11 +11,16 @@ use crate::api::{Answer, ErrorKind, Exit, ServiceError};
 use crate::cli::output::{Output, Paint};
 use crate::cli::{share, units};
 use crate::download::alternate::Alternate;
-use crate::download::status::{DownloadStatus, SourceStatus, State, Why};
+use crate::download::status::{DownloadId, DownloadStatus, SourceStatus, State, Why};
+
+/// More numbers than people type.
+const MAX_IDS_TO_TYPE: usize = 8;
 
 pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) left_out: Vec<LeftOut>,
+    /// What the files were asked for as, if that has a name.
+    pub(super) group: Option<String>,
     pub(super) seconds: f64,
 }
 
@@ -49,6 +54,7 @@ struct Giver {
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Missing {
+    id: DownloadId,
     file_id: FileId,
     name: String,
     state: State,
@@ -62,6 +68,7 @@ impl Outcome {
         if download.state != State::Done {
             let error = why_missing(&download, goes_on);
             return Self::Missing(Missing {
+                id: download.id,
                 file_id: download.file_id,
                 name: download.name,
                 state: download.state,
@@ -78,6 +85,13 @@ impl Outcome {
             from,
             already_here: download.reason == Some(Why::AlreadyHere),
         })
+    }
+
+    const fn missing_id(&self) -> Option<DownloadId> {
+        match self {
+            Self::Here(_) => None,
+            Self::Missing(missing) => Some(missing.id),
+        }
     }
 
     const fn error(&self) -> Option<&ServiceError> {
@@ -160,14 +174,42 @@ impl Report {
         struct Shape<'a> {
             files: &'a [Outcome],
             left_out: &'a [LeftOut],
+            group: Option<&'a str>,
+            total: usize,
+            done: usize,
             seconds: f64,
         }
-        let shape = Shape { files: &self.outcomes, left_out: &self.left_out, seconds: self.seconds };
+        let (total, missing) = (self.outcomes.len(), self.outcomes.iter().filter_map(Outcome::error).count());
+        let shape = Shape {
+            files: &self.outcomes,
+            left_out: &self.left_out,
+            group: self.group.as_deref(),
+            total,
+            done: total - missing,
+            seconds: self.seconds,
+        };
         out.result(&shape, |out| self.outcomes.iter().for_each(|outcome| outcome.show(out)));
         if !self.left_out.is_empty() {
             out.message(format!("left out: {}", share::reasons(&self.left_out)));
         }
+        if missing > 0 {
+            out.message(format!(
+                "{} of {} here, {missing} missing{}",
+                shape.done,
+                units::count(total as u64, "file"),
+                self.how_to_retry()
+            ));
+        }
         self.exit()
+    }
+
+    /// By numbers: the name of a group is a stranger's, and not fit to be pasted into a shell.
+    fn how_to_retry(&self) -> String {
+        let ids: Vec<_> = self.outcomes.iter().filter_map(Outcome::missing_id).map(|id| id.0.to_string()).collect();
+        if ids.len() > MAX_IDS_TO_TYPE {
+            return "; `choir downloads` lists them".to_owned();
+        }
+        format!("; `choir downloads retry {}` asks for them again", ids.join(" "))
     }
 
     /// Some of several is a result of its own; if none came, it is as with one.
@@ -230,7 +272,8 @@ mod tests {
         let outcome = |(state, reason): &(State, Option<Why>)| {
             Outcome::of(DownloadStatus { reason: *reason, ..status(1, row(1, "a").file_id, "a", *state) }, true)
         };
-        Report { outcomes: endings.iter().map(outcome).collect(), left_out: Vec::new(), seconds: 0.0 }.exit()
+        Report { outcomes: endings.iter().map(outcome).collect(), left_out: Vec::new(), group: None, seconds: 0.0 }
+            .exit()
     }
 
     #[test]

@@ -179,15 +179,14 @@ async fn whole_album(context: &Context, client: &ApiClient, get: &Get, text: &st
     // `-o` names the folder itself; otherwise the album gets one of its own.
     let subfolders = if get.out.is_some() { Vec::new() } else { album::folder(chosen) };
     let files = tracks.into_iter().map(|row| WantedFile { subfolders: subfolders.clone(), ..of_row(row) }).collect();
-    let group = chosen.first().and_then(|row| row.album.clone());
+    let group = Some(album::folder(chosen).join(" - ")).filter(|group| !group.is_empty());
     Ok(Found::Wanted(Wanted { files, left_out, group, several: true }))
 }
 
 /// A folder with all that is inside.
 async fn folder(context: &Context, client: &ApiClient, get: &Get, who: &str, path: &str) -> Answer<Wanted> {
     let path = path.trim_matches('/');
-    let mut wanted =
-        Wanted { group: Some(path.to_owned()).filter(|path| !path.is_empty()), several: true, ..Wanted::default() };
+    let mut wanted = Wanted { several: true, ..Wanted::default() };
     let mut open = vec![path.to_owned()];
     let mut looked_into = 0;
     // A name that changes hands meanwhile must not lead into another's library.
@@ -196,6 +195,8 @@ async fn folder(context: &Context, client: &ApiClient, get: &Get, who: &str, pat
         let page = whole_folder(client, &who, &inner).await?;
         if looked_into == 0 {
             context.out.message(called(page.name.as_deref(), &page.peer));
+            let whose = page.name.clone().unwrap_or_else(|| page.peer.short());
+            wanted.group = Some(if path.is_empty() { whose } else { path.to_owned() });
             who = page.peer.to_string();
         }
         looked_into += 1;
