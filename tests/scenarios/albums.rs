@@ -1,7 +1,9 @@
-//! Albums and folders come whole or say what is missing.
+//! Albums and folders come whole or say what is missing, and go where their tags say.
 
 use harness::{TestIndex, TestPeer, eventually, fixtures};
 use serde_json::Value;
+
+const TRACKS: usize = 3;
 
 /// The tracks, a cover and two texts.
 const FILES: usize = 6;
@@ -70,4 +72,44 @@ fn a_folder_of_which_a_track_is_missing_says_so_and_fetches_only_that_later() {
     let again = folder("30").expect_code(0).json();
     assert_eq!((&again["done"], again["files"].as_array().unwrap().iter().any(missing)), (&FILES.into(), false));
     assert_eq!(harness::peer::files_below(&downloads).len(), FILES, "and nothing was fetched twice");
+}
+
+#[test]
+fn an_album_goes_where_its_tags_say() {
+    let index = TestIndex::start();
+    let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
+    fixtures::copy_tree(&album(), &sharer.music().join("Öskubrá"));
+    let _runs = sharer.daemon();
+    sharer.share().expect_code(0);
+    let downloads = guest.downloads();
+    let _guest_runs = guest.daemon_with_environment(&[
+        ("CHOIR_DOWNLOAD_FOLDER", downloads.to_str().unwrap()),
+        ("CHOIR_DOWNLOAD_TEMPLATE", "{albumartist}/{year} - {album}/{track} {title}"),
+    ]);
+    let rows = guest.find(&["--album", "Tvær eyjar"]);
+    let told = guest.json(["get", "--album", "Tvær eyjar"]).expect_code(0).json();
+    assert_eq!(told["files"].as_array().unwrap().len(), TRACKS);
+    for row in rows {
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        let artist = row["album_artist"].as_str().map_or_else(|| text("artist"), str::to_owned);
+        let folder = downloads.join(artist).join(format!("{} - {}", row["year"], text("album")));
+        let name = format!("{:02} {}.{}", row["track"].as_u64().unwrap(), text("title"), text("format"));
+        let path = folder.join(&name);
+        assert!(path.is_file(), "{} is not among {:?}", path.display(), harness::peer::files_below(&downloads));
+    }
+
+    // For one download the flag wins, also over a place that is named.
+    let other = TestPeer::new("other", &index);
+    let row = other.find(&["--album", "Tvær eyjar"]).remove(0);
+    let out = other.downloads();
+    let ask = |template: &str| {
+        let arguments = ["get", "@1", "--template", template, "-o"].map(std::ffi::OsString::from);
+        other.json(arguments.into_iter().chain([out.clone().into_os_string()]))
+    };
+    assert_eq!(ask("{artist}/{titel}").expect_code(2).error_code(), "usage");
+    let path = ask("{format}").expect_code(2).json()["error"]["message"].to_string();
+    assert!(path.contains("there is no {format}; there are {artist}"), "{path}");
+    let got = ask("by {artist}/{title}").expect_code(0).json();
+    let expected = out.join(format!("by {}", row["artist"].as_str().unwrap()));
+    assert!(got["path"].as_str().unwrap().starts_with(expected.to_str().unwrap()), "{got}");
 }

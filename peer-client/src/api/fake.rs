@@ -289,6 +289,10 @@ impl Service for FakeService {
         for (number, new) in downloads.into_iter().enumerate() {
             let name = new.name.unwrap_or_default();
             self.note(format!("download {name} to {:?} in {:?}", new.subfolders, new.folder));
+            if let Some(template) = new.template {
+                let title = new.about.and_then(|about| about.title);
+                self.note(format!("by {template} with {title:?}"));
+            }
             let first = status(number as i64 + 1, new.file_id, &name, State::Connecting);
             let (state, reason) = self.endings.get(&new.file_id).copied().unwrap_or((State::Done, None));
             let done = state == State::Done;

@@ -68,6 +68,7 @@ async fn start(client: &ApiClient, get: &Get, wanted: &Wanted) -> Answer<Vec<Dow
         name: file.name.clone(),
         folder: folder.clone(),
         subfolders: file.subfolders.clone(),
+        template: get.template.as_ref().map(ToString::to_string),
         group: wanted.group.clone(),
         sources: file.sources.clone(),
         priority: get.priority,

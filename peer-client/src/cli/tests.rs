@@ -265,7 +265,7 @@ async fn an_album_says_what_is_missing_and_only_that_is_asked_for_again() {
     let mut service = songs();
     service.endings.insert(row(2, "").file_id, (State::Failed, Some(Why::Refused)));
     let daemon = FakeDaemon::start(service).await;
-    let ran = choir(&daemon, "get --album post").await;
+    let ran = choir(&daemon, "get --album post --template {title}").await;
     assert_eq!(ran.exit, Exit::Incomplete);
     let told = "2 of 3 files here, 1 missing; `choir downloads retry 2` asks for them again";
     assert!(ran.messages.contains(told), "{}", ran.messages);
@@ -277,7 +277,7 @@ async fn an_album_says_what_is_missing_and_only_that_is_asked_for_again() {
     assert_eq!(choir(&daemon, "downloads retry --group Homogenic").await.exit, Exit::NotFound);
     let asked = daemon.service.asked.lock().unwrap().join("\n");
     assert_eq!(asked.matches("retry").collect::<Vec<_>>().len(), 1, "{asked}");
-    assert!(asked.contains("retry 2"), "{asked}");
+    assert!(asked.contains("retry 2") && asked.contains("by {title} with Some(\"Isobel\")"), "{asked}");
     daemon.stop().await;
 }
 
@@ -325,6 +325,7 @@ async fn every_command_has_json_and_nothing_but_json() {
         ("downloads limit", Exit::Done, "limit"),
         ("downloads limit 2M", Exit::Done, "by_schedule"),
         ("downloads priority 7 high", Exit::NotFound, "error"),
+        ("get @1 --template {", Exit::Usage, "error"),
         ("uploads", Exit::Done, "uploads"),
         ("uploads limit off", Exit::Done, "limit"),
         ("browse bob", Exit::Done, "folders"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::home::Home;
 use super::resolve::{Problems, Resolver, Setting, SettingRow, Source};
 use super::schedule::Schedule;
+use super::template::Template;
 use super::value::{Congestion, Count, Folder, Optional, Rate, ShareDownloads, Switch, UploadRate};
 
 /// Expands to [`Settings`], its keys, and the two functions that go through all of them: one page to read, no list
@@ -54,6 +55,11 @@ settings! {
     music_folder: Folder = HOME_MUSIC;
     /// Where downloads land; if empty, in `Choir` inside `music_folder`, where players find them.
     download_folder: Optional<Folder> = "";
+    /// Where downloads go inside that folder, by what is said of them, like
+    /// {albumartist}/{year} - {album}/{track} {title}; there are {artist} {albumartist} {album} {title} {track} {disc}
+    /// {year} {genre} {ext}. What is missing leaves no trace. If empty, files keep the names of their holders, and
+    /// albums and folders get folders, because not everything has tags.
+    download_template: Optional<Template> = "";
     /// Whether finished downloads are shared on: ask, yes or no. People decide what they publish, so: ask.
     share_downloads: ShareDownloads = "ask";
     /// Whether others may fetch what is already here of unfinished downloads: popular files spread faster.

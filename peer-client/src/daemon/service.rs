@@ -113,8 +113,8 @@ impl Service for PeerService {
         self.look_up(&id, &within).await
     }
 
-    async fn download_start(&self, downloads: Vec<NewDownload>, _within: Within) -> Answer<Vec<DownloadStatus>> {
-        self.start_downloads(downloads).await
+    async fn download_start(&self, downloads: Vec<NewDownload>, within: Within) -> Answer<Vec<DownloadStatus>> {
+        self.start_downloads(downloads, &within).await
     }
 
     async fn downloads(&self) -> Answer<Vec<DownloadStatus>> {

@@ -49,6 +49,10 @@ pub struct NewDownload {
     /// Folders to make inside `folder`, outermost first. They may come from strangers: each is made safe before use.
     #[serde(default)]
     pub subfolders: Vec<String>,
+    /// Where inside `folder` it goes by what is said of it, as [`Template`](crate::config::Template) reads it; wins over
+    /// `subfolders` if the file has tags. If absent, that of the settings, unless `folder` is given.
+    #[serde(default)]
+    pub template: Option<String>,
     #[serde(default)]
     pub group: Option<String>,
     /// Peers already known to hold the file.

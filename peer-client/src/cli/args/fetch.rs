@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::units::{self, Bytes, Length};
+use crate::config::Template;
 use crate::download::priority::Priority;
 
 const SEARCH_EXAMPLES: &str = "\
@@ -88,6 +89,10 @@ pub struct Get {
     /// The folder to put the files in
     #[arg(short, long = "out", value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Where inside that folder, by what is said of each file: {albumartist}/{year} - {album}/{track} {title};
+    /// also {artist} {disc} {genre} {ext}. For all downloads: the setting download_template
+    #[arg(long, value_name = "TEMPLATE")]
+    pub template: Option<Template>,
     /// Among several matches take the best
     #[arg(long)]
     pub first: bool,

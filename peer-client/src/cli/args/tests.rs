@@ -23,6 +23,7 @@ fn lines_become_commands() {
         album: None,
         folder: None,
         out: None,
+        template: None,
         first: false,
         priority: Priority::Normal,
         wait: 30,
@@ -45,6 +46,10 @@ fn lines_become_commands() {
         ),
         ("get --folder bob A/B", Command::Get(Get { folder: Some(vec!["bob".into(), "A/B".into()]), ..get(&[]) })),
         ("downloads", Command::Downloads { action: None }),
+        (
+            "get @1 --template {artist}/{title}",
+            Command::Get(Get { template: "{artist}/{title}".parse().ok(), ..get(&["@1"]) }),
+        ),
         (
             "downloads pause 3",
             Command::Downloads { action: Some(Downloads::Pause(Which { ids: vec![3], group: None })) },

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::PeerService;
 use super::sharing::internal;
-use crate::api::types::{DownloadAction, DownloadEvent, DownloadLimit, NewDownload};
+use crate::api::types::{DownloadAction, DownloadEvent, DownloadLimit, NewDownload, Within};
 use crate::api::{Answer, ErrorKind, ServiceError};
-use crate::config::Rate;
+use crate::config::{Place, Rate, Template};
 use crate::daemon::errors::list_error;
 use crate::download::about::About;
 use crate::download::list::Downloads;
@@ -26,41 +26,66 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const MAX_SUBFOLDERS: usize = 8;
 
 impl PeerService {
-    pub(super) async fn start_downloads(&self, asked: Vec<NewDownload>) -> Answer<Vec<DownloadStatus>> {
+    pub(super) async fn start_downloads(
+        &self,
+        asked: Vec<NewDownload>,
+        within: &Within,
+    ) -> Answer<Vec<DownloadStatus>> {
         let mut statuses = Vec::with_capacity(asked.len());
         for download in asked {
-            statuses.push(self.start_download(download).await?);
+            statuses.push(self.start_download(download, within).await?);
         }
         Ok(statuses)
     }
 
-    async fn start_download(&self, asked: NewDownload) -> Answer<DownloadStatus> {
+    async fn start_download(&self, asked: NewDownload, within: &Within) -> Answer<DownloadStatus> {
         let file = asked.file_id;
+        let template = self.template(&asked)?;
         let name = asked.name.clone().unwrap_or_else(|| file.short());
         if let Some(path) = self.here(&file).await {
             return Ok(already_here(&asked, name, path));
         }
-        let about = self.about(&asked);
+        let about = self.about(&asked, template.is_some(), within).await;
         let base = asked.folder.unwrap_or_else(|| self.settings.downloads());
         if !base.is_absolute() {
             return Err(ServiceError::new(ErrorKind::Usage, format!("{} is not an absolute path", base.display())));
         }
-        // Names of folders may come from strangers: each becomes one safe component, so they cannot lead elsewhere.
-        let folder = asked
-            .subfolders
-            .iter()
-            .take(MAX_SUBFOLDERS)
-            .fold(base, |folder, name| folder.join(SafeName::sanitise(name, "unnamed").as_str()));
-        let (group, sources, priority) = (asked.group, asked.sources, asked.priority);
-        let request = DownloadRequest { file, name, folder, group, sources, priority, about };
+        // Names may come from strangers: each becomes one safe component, so they cannot lead elsewhere.
+        let name = SafeName::sanitise(&name, &file.short());
+        let place = match template {
+            Some(template) if about.has_tags() => template.place(&name, |field| about.field(field)),
+            _ => {
+                let folders = asked.subfolders.iter().take(MAX_SUBFOLDERS);
+                Place { folders: folders.map(|name| SafeName::sanitise(name, "unnamed")).collect(), name }
+            }
+        };
+        let folder = place.folders.iter().fold(base, |folder, name| folder.join(name.as_str()));
+        let (name, group, sources) = (place.name.into(), asked.group, asked.sources);
+        let request = DownloadRequest { file, name, folder, group, sources, priority: asked.priority, about };
         self.downloads.start(request).await.map_err(|error| list_error(&error))
     }
 
-    /// What is said of the file: by who asks for it, or by a search here.
-    fn about(&self, asked: &NewDownload) -> About {
+    /// The template of this download; that of the settings is for the folder of the settings.
+    fn template(&self, asked: &NewDownload) -> Answer<Option<Template>> {
+        match &asked.template {
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|error| ServiceError::new(ErrorKind::Usage, format!("the template {text}: {error}"))),
+            None if asked.folder.is_none() => Ok(self.settings.download_template.value.0.clone()),
+            None => Ok(None),
+        }
+    }
+
+    /// What is said of the file: by who asks for it, by a search, or, if it decides where the file goes, by an index.
+    async fn about(&self, asked: &NewDownload, decides: bool, within: &Within) -> About {
         let id = asked.file_id.to_string();
         let seen = || self.seen.starting_with(&id).pop().map(|row| row.about());
-        asked.about.clone().or_else(seen).unwrap_or_default()
+        match asked.about.clone().or_else(seen) {
+            Some(about) => about,
+            None if decides => self.look_up(&id, within).await.map(|row| row.about()).unwrap_or_default(),
+            None => About::default(),
+        }
     }
 
     pub(super) fn show_download(&self, id: DownloadId) -> Answer<DownloadStatus> {
