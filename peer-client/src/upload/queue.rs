@@ -8,7 +8,8 @@
 //! 3. **Age belongs to the key** and outlives its place by [`AGE_KEPT`]: a reconnect while waiting costs nothing.
 //!    So is a restart of ours: ages are written down, and for [`RETURN_WITHIN`] slots are kept for who was before.
 //! 4. **No network has all the slots while another waits.** If it holds two or more above those of one that waits,
-//!    it gives back the latest of them: whoever comes with twenty keys has the slots for as long as nobody else asks.
+//!    it gives back the latest of them, to the network with the fewest first: whoever comes with twenty keys has the
+//!    slots for as long as nobody else asks.
 //! 5. **A slot must be used** ([`slot`]): idle for [`SLOT_IDLE`] it ends; a reader that takes almost nothing, or one
 //!    that had [`TURN`] already, goes back to the end of the queue, but only while others wait.
 //! 6. **Places only move forward**, unless somebody older returns, or a network that had fewer turns arrives.
@@ -275,8 +276,12 @@ impl Queue {
         }
         let held_by = |network| self.slots.iter().filter(|slot| slot.network == network).count();
         let most = self.slots.iter().map(|slot| held_by(slot.network)).max()?;
-        let poor =
-            self.line.iter().find(|waiting| waiting.age.since() < now && held_by(waiting.network) + 2 <= most)?;
+        // Not to the first of the line: its network may have to give the slot back for a still poorer one at once.
+        let waited = self.line.iter().filter(|waiting| waiting.age.since() < now);
+        let poor = waited.min_by_key(|waiting| held_by(waiting.network))?;
+        if held_by(poor.network) + 2 > most {
+            return None;
+        }
         let richest = self.slots.iter().rposition(|slot| held_by(slot.network) == most)?;
         Some((richest, poor.place))
     }

@@ -135,15 +135,14 @@ impl Line {
 
     /// Takes the first out of the line: its network had its turn.
     pub(super) fn next(&mut self) -> Option<Waiting> {
-        let first = self.take(self.waiting.first()?.place)?;
-        self.round = self.round.max(first.round);
-        Some(first)
+        self.take(self.waiting.first()?.place)
     }
 
     /// Takes one out of the line, whose network has its turn with it.
     pub(super) fn take(&mut self, place: PlaceId) -> Option<Waiting> {
         let at = self.waiting.iter().position(|waiting| waiting.place == place)?;
         let taken = self.waiting.remove(at);
+        self.round = self.round.max(taken.round);
         self.turns_from.insert(taken.network, taken.round + 1);
         self.sort();
         Some(taken)

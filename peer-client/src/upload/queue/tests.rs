@@ -337,6 +337,19 @@ fn a_network_with_twenty_keys_leaves_slots_to_others() {
 }
 
 #[test]
+fn a_slot_that_a_network_gives_back_goes_where_it_stays() {
+    let mut world = World::with_slots(4);
+    world.enter(0, 1);
+    world.enter_all(1..4, |_| 3);
+    world.enter(4, 1);
+    world.enter(5, 2);
+    world.pass(SECOND);
+    world.check();
+    assert_eq!(world.granted, [0, 1, 2, 3, 5].map(peer), "the other has a slot in its network");
+    assert_eq!(world.line(), [4, 3].map(peer));
+}
+
+#[test]
 fn who_waited_in_another_run_keeps_its_age() {
     let mut world = World::with_slots(2);
     for who in 0..6 {
