@@ -10,7 +10,7 @@
 //! | the work | [`download`], [`upload`], [`library`], [`index_client`] |
 //! | the means | [`session`]: typed messages over one connection; [`store`]: verified bytes on disk; [`database`] |
 //! | the road | [`connectivity`]: quinn appears here and in `session` only |
-//! | the ground | [`identity`], [`config`], `clock`; [`pace`]: a limit, shared fairly |
+//! | the ground | [`identity`], [`config`], `clock`; [`pace`]: a limit, shared fairly; [`rate`]: how fast bytes go |
 
 pub mod api;
 pub mod cli;
@@ -24,6 +24,7 @@ pub mod identity;
 pub mod index_client;
 pub mod library;
 pub mod pace;
+pub mod rate;
 pub mod session;
 pub mod store;
 pub mod upload;

@@ -5,7 +5,7 @@
 //! - [`admit`]: who may have what.
 //! - [`queue`]: who has a slot, who comes next.
 //! - [`auto`]: the limit that gives way when the line's delay rises.
-//! - [`allowance`] and [`rate`]: small budgets, and how fast bytes go.
+//! - [`allowance`]: small budgets.
 //!
 //! [`pace`](crate::pace) shares the upload limit fairly.
 //!
@@ -27,7 +27,6 @@ mod layers;
 mod line_up;
 pub mod queue;
 mod range;
-pub mod rate;
 mod regulate;
 mod serve;
 pub mod shelf;

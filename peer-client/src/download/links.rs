@@ -4,8 +4,8 @@
 //! waits behind someone who no longer wants anything.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use choir_shared::wire::{CloseCode, Enter, Reason};
 use choir_shared::{FileId, PeerId};
@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, NoSession};
+use crate::clock::now;
+use crate::rate::Rate;
 use crate::session::Session;
 use crate::session::asking::QueueNews;
 
@@ -39,12 +41,27 @@ pub enum Standing {
 pub struct Link {
     pub session: Session,
     standing: watch::Receiver<Standing>,
+    rate: Mutex<Rate>,
     _keeper: AbortOnDropHandle<()>,
 }
 
 impl Link {
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
+    }
+
+    /// Verified bytes came over it.
+    pub fn delivered(&self, bytes: u64, now: Instant) {
+        self.rate().add(bytes, now);
+    }
+
+    /// Bytes per second that came of late, of whatever file: what the next one may begin with.
+    pub fn bytes_per_second(&self, now: Instant) -> f64 {
+        self.rate().per_second(now)
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +96,12 @@ impl Links {
         let session = self.finder.connect(peer, file).await?;
         let (sender, standing) = watch::channel(Standing::Waiting { ahead: 0, eta_ms: None });
         let keeper = tokio::spawn(keep_place(session.clone(), file, sender));
-        let link = Arc::new(Link { session, standing, _keeper: AbortOnDropHandle::new(keeper) });
+        let link = Arc::new(Link {
+            session,
+            standing,
+            rate: Mutex::new(Rate::new(now())),
+            _keeper: AbortOnDropHandle::new(keeper),
+        });
         *known = Arc::downgrade(&link);
         Ok(link)
     }

@@ -171,9 +171,10 @@ impl Scheduler {
         self.held.is_full()
     }
 
-    /// A source is ready to serve the leaves in `has`.
-    pub fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
-        let rate = self.typical_rate();
+    /// A source is ready to serve the leaves in `has`. `lately` is how many bytes per second came from it before, if
+    /// only for other files: otherwise small files would be over before it was known how much may be asked for.
+    pub fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, lately: f64, now: Instant) {
+        let rate = self.typical_rate().max(lately);
         self.forget(id);
         self.swarm.gains(&has);
         self.sources.insert(id, Source::new(has, round_trip, rate, now));

@@ -80,8 +80,9 @@ impl Part {
         let save = || {
             let file = self.folder.draft(&layer_draft_name(self.id))?;
             file.set_len(0)?;
+            // Not synced: it is checked against the file's id whenever it is read, and one that a power failure took
+            // is fetched again.
             file.write_all_at(&layer.to_bytes(), 0)?;
-            file.sync()?;
             self.folder.replace_draft(&layer_draft_name(self.id), &layer_name(self.id))
         };
         save().map_err(StoreError::io("keep the hashes of", &self.path))

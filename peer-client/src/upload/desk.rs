@@ -16,9 +16,9 @@ use tokio::sync::{Notify, watch};
 use self::guest::Guest;
 use super::admit::Footing;
 use super::queue::{Effect, KeptAge, Leaving, Limits, PlaceId, Queue, QueueFull, SlotEnd, Standing};
-use super::rate::Rate;
 use super::{Totals, UploadState, UploadStatus};
 use crate::clock::now;
+use crate::rate::Rate;
 
 /// A small answer without a slot must be taken within this time, or it would be a slot.
 const TASTE_TIME: Duration = Duration::from_secs(30);

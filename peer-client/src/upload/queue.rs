@@ -28,7 +28,7 @@ use choir_shared::address::NetworkPrefix;
 
 use self::line::{Age, Line, Waiting};
 use self::slot::Slot;
-use super::rate::Rate;
+use crate::rate::Rate;
 
 /// How long the age of a key is remembered: a laptop that changes trains, a router that restarts.
 pub const AGE_KEPT: Duration = Duration::from_secs(15 * 60);

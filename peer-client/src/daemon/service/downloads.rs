@@ -7,6 +7,7 @@ use std::time::Duration;
 use choir_shared::SafeName;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::PeerService;
 use super::sharing::internal;
@@ -21,6 +22,9 @@ use crate::download::status::{DownloadId, DownloadRequest, DownloadStatus, State
 
 /// How often the list is compared with what was told last, if nothing begins or ends.
 const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// Of an album many begin and end at once, and each comparison looks at all.
+const TELL_APART: Duration = Duration::from_millis(50);
 
 /// Folders inside each other that a request may ask for.
 const MAX_SUBFOLDERS: usize = 8;
@@ -120,7 +124,12 @@ impl PeerService {
 
     /// A snapshot, then whatever differs from what was told before.
     pub(super) fn download_changes(&self) -> BoxStream<'static, DownloadEvent> {
-        let told = Told { downloads: self.downloads.clone(), turned: self.downloads.turned(), last: None };
+        let told = Told {
+            downloads: self.downloads.clone(),
+            turned: self.downloads.turned(),
+            told_at: Instant::now(),
+            last: None,
+        };
         futures_util::stream::unfold(told, |mut told| async move {
             let events = told.next().await;
             Some((futures_util::stream::iter(events), told))
@@ -134,6 +143,7 @@ impl PeerService {
 struct Told {
     downloads: Downloads,
     turned: watch::Receiver<u64>,
+    told_at: Instant,
     last: Option<BTreeMap<DownloadId, DownloadStatus>>,
 }
 
@@ -145,6 +155,9 @@ impl Told {
             return vec![DownloadEvent::Snapshot { downloads }];
         };
         let _ = tokio::time::timeout(TELL_EVERY, self.turned.changed()).await;
+        tokio::time::sleep_until(self.told_at + TELL_APART).await;
+        self.turned.mark_unchanged();
+        self.told_at = Instant::now();
         let changed: Vec<_> =
             self.downloads.list().into_iter().filter(|status| last.get(&status.id) != Some(status)).collect();
         last.extend(changed.iter().map(|status| (status.id, status.clone())));

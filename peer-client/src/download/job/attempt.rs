@@ -206,7 +206,7 @@ impl<'a> Attempt<'a> {
                 let bytes = self.job.request.file.length().range_len(leaves);
                 self.speed.add(bytes);
                 if let Some(known) = self.sources.get_mut(source) {
-                    known.bytes += bytes;
+                    known.delivered(bytes, now);
                 }
                 if let Some(transfer) = &mut self.transfer {
                     transfer.verified(id, source, leaves, now);
@@ -449,9 +449,7 @@ impl<'a> Attempt<'a> {
             .iter()
             .filter(|(id, _)| !transfer.has_source(*id))
             .filter_map(|(id, known)| match (&known.state, &known.has) {
-                (SourceState::Linked(link, Standing::Granted), Some(has)) => {
-                    Some((id, has.clone(), link.session.round_trip()))
-                }
+                (SourceState::Linked(link, Standing::Granted), Some(has)) => Some((id, has.clone(), Arc::clone(link))),
                 _ => None,
             })
             .collect();
@@ -466,8 +464,8 @@ impl<'a> Attempt<'a> {
             }
             return;
         }
-        for (id, has, round_trip) in granted {
-            transfer.add_source(id, has, round_trip, now);
+        for (id, has, link) in granted {
+            transfer.add_source(id, has, &link, now);
         }
     }
 

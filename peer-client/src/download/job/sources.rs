@@ -353,6 +353,13 @@ impl SourceState {
 }
 
 impl Known {
+    pub(super) fn delivered(&mut self, bytes: u64, now: Instant) {
+        self.bytes += bytes;
+        if let SourceState::Linked(link, _) = &self.state {
+            link.delivered(bytes, now);
+        }
+    }
+
     /// It was out of reach, and is listed all the same: it may have come back.
     fn found_again(&mut self, now: Instant) {
         if let SourceState::Out(Out::Offline | Out::Unreachable(_) | Out::Silent) = self.state {

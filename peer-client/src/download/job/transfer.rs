@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::Workshop;
 use super::attempt::Happened;
 use crate::download::fetch::{self, Fetch, Target};
+use crate::download::links::Link;
 use crate::download::parts::Offer;
 use crate::download::scheduler::{Action, MemberLot, RequestId, Scheduler, SourceId};
 use crate::session::Session;
@@ -156,8 +157,8 @@ impl Transfer {
         self.scheduler.has_source(id)
     }
 
-    pub(super) fn add_source(&mut self, id: SourceId, has: LeafSet, round_trip: Duration, now: Instant) {
-        self.scheduler.add_source(id, has, round_trip, now);
+    pub(super) fn add_source(&mut self, id: SourceId, has: LeafSet, link: &Link, now: Instant) {
+        self.scheduler.add_source(id, has, link.session.round_trip(), link.bytes_per_second(now), now);
     }
 
     /// Whether some of what the source has sent is here and may not be read yet.

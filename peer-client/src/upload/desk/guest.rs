@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use choir_shared::FileId;
 
 use super::super::allowance::Allowance;
-use super::super::rate::Rate;
+use crate::rate::Rate;
 
 /// Small answers without a slot: enough to look at several albums, or to begin playing a song a second.
 const TASTES: u32 = 60;
