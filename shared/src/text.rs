@@ -17,7 +17,7 @@ mod words;
 pub use fold::fold;
 pub use invisible::{escape_controls, is_invisible};
 pub use skeleton::skeleton;
-pub use words::{MAX_TOKEN_BYTES, MAX_TOKENS, index_tokens, is_unspaced, query_tokens, tokens};
+pub use words::{MAX_TOKEN_BYTES, MAX_TOKENS, index_tokens, is_unspaced, query_tokens, tokens, without_article};
 
 /// The longest beginning of `text` of at most `limit` bytes that does not cut a character in two.
 pub(crate) fn truncated(text: &str, limit: usize) -> &str {

@@ -25,7 +25,7 @@ use crate::store::{FileNo, IndexedFile};
 
 /// To be raised whenever documents made by this module change in a way that the fields do not show, such as the
 /// words that a text is cut into. An index of another version is built anew.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// Longer beginnings have few enough completions to look them up. Looking up those of shorter ones took 47 ms and more
 /// among 10 million files, and this field 8 ms (`research/index_measured.md`, 99 of 100 queries).

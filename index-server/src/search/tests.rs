@@ -1,5 +1,6 @@
 mod life;
 mod pages;
+mod relevance;
 mod scan;
 mod words;
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::schema::SCHEMA_VERSION;
 use super::*;
 
 #[test]
@@ -74,7 +75,8 @@ fn what_cannot_be_read_is_built_anew() {
         |folder| fs::remove_file(folder.join("files/meta.json")).unwrap(),
         |folder| {
             let meta = fs::read_to_string(folder.join("files/meta.json")).unwrap();
-            let other = meta.replace("\\\"schema_version\\\":1,", "\\\"schema_version\\\":0,");
+            let version = |version: u32| format!("\\\"schema_version\\\":{version},");
+            let other = meta.replace(&version(SCHEMA_VERSION), &version(0));
             assert_ne!(meta, other);
             fs::write(folder.join("files/meta.json"), other).unwrap();
         },
