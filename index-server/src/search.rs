@@ -17,6 +17,7 @@
 
 mod cursor;
 mod dictionary;
+mod explain;
 mod facets;
 mod file_set;
 mod filter;
@@ -32,7 +33,7 @@ mod typo;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use choir_shared::index_api::search::{Facets, TotalIs};
+use choir_shared::index_api::search::{Explanation, Facets, TotalIs};
 use choir_shared::query::Query;
 
 pub use indexer::{Indexer, IndexerError};
@@ -42,7 +43,7 @@ use crate::store::FileNo;
 use filter::Filter;
 use indexer::Shelf;
 use plan::Plan;
-use ranking::Place;
+use ranking::{Place, WantedNames};
 use sift::{COUNTED, Sifted, sift};
 use snapshot::Snapshot;
 
@@ -67,6 +68,8 @@ pub struct Found {
     pub next: Option<String>,
     /// Only on the first page, and if the query asks for them.
     pub facets: Option<Facets>,
+    /// Of the first hits, if the query asks for it.
+    pub explanations: Option<Vec<Explanation>>,
     /// How many matches were looked at; for the metrics.
     pub visited: u64,
 }
@@ -104,15 +107,19 @@ impl SearchEngine {
             None => None,
         };
         let filter = Filter::new(query, online, held.map(|held| held.iter().copied().collect()));
-        let sifted = best_matches(query, &snapshot, &filter, after.as_ref())?;
+        let (plan, sifted) = best_matches(query, &snapshot, &filter, after.as_ref())?;
 
         let rows = page::rows(query, &snapshot, online, &sifted.best, after.as_ref());
         let counted = sifted.complete && sifted.total <= COUNTED;
         let total = if page::is_windowed(query) { rows.len() as u64 } else { sifted.total.min(COUNTED) };
-        let (hits, next) = page::page(query, rows, after.as_ref());
+        let (rows, next) = page::page(query, rows, after.as_ref());
+        let explanations = match query.explain {
+            true => Some(explain::explain(&WantedNames::of(query), &snapshot, online, &plan, &rows)?),
+            false => None,
+        };
         let first_page = after.is_none();
         Ok(Found {
-            hits,
+            hits: rows.iter().map(|row| row.no).collect(),
             total,
             total_is: if counted { TotalIs::Exact } else { TotalIs::AtLeast },
             next: next.map(|place| cursor::encode(query, &place)),
@@ -120,6 +127,7 @@ impl SearchEngine {
                 let window = sifted.best.get(..page::WINDOW).unwrap_or(&sifted.best);
                 facets::facets(&snapshot, window)
             }),
+            explanations,
             visited: sifted.visited,
         })
     }
@@ -130,13 +138,13 @@ impl SearchEngine {
     }
 }
 
-/// The best matches of what the query says, or of what it may mean if that is too little.
+/// The best matches of what the query says, or of what it may mean if that is too little; and the plan that found them.
 fn best_matches(
     query: &Query,
     snapshot: &Snapshot,
     filter: &Filter<'_>,
     after: Option<&Place>,
-) -> Result<Sifted, SearchError> {
+) -> Result<(Plan, Sifted), SearchError> {
     let mut room = page::matches_needed(query, after);
     if query.facets && after.is_none() {
         room = room.max(page::WINDOW);
@@ -148,12 +156,12 @@ fn best_matches(
     let plan = Plan::new(query, snapshot)?;
     let said = sift(snapshot, &plan, filter, room, behind)?;
     if said.total >= ENOUGH || !said.complete {
-        return Ok(said);
+        return Ok((plan, said));
     }
-    let Some(meant) = plan.corrected(snapshot)? else { return Ok(said) };
+    let Some(meant) = plan.corrected(snapshot)? else { return Ok((plan, said)) };
     let mut found = sift(snapshot, &meant, filter, room, behind)?;
     found.visited += said.visited;
-    Ok(found)
+    Ok((meant, found))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use people::{
     Reach, Source, Sources,
 };
 pub use problem::{ErrorCode, Problem};
-pub use search::{FacetCount, Facets, SearchPage, SearchRow, TotalIs};
+pub use search::{Exactness, ExplainedWord, Explanation, FacetCount, Facets, SearchPage, SearchRow, TotalIs};
 pub use session::{Access, Challenge, Info, Limits, LoginRequest, Session, UdpEndpoint};
 
 /// Every route but health begins so; another major version would begin with `/api/v2`.

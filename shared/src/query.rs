@@ -75,6 +75,8 @@ pub struct Query {
     pub offline: bool,
     /// Also count formats, artists, albums and years.
     pub facets: bool,
+    /// Also say what the scores are made of.
+    pub explain: bool,
 }
 
 impl Query {

@@ -48,7 +48,14 @@ pub(super) async fn search(
 async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {
     let files = index.store.files_by_no(&found.hits).await?;
     let results = files.into_iter().map(|file| search_row(index, file)).collect();
-    Ok(SearchPage { total: found.total, total_is: found.total_is, next: found.next, results, facets: found.facets })
+    Ok(SearchPage {
+        total: found.total,
+        total_is: found.total_is,
+        next: found.next,
+        results,
+        facets: found.facets,
+        explain: found.explanations,
+    })
 }
 
 /// The store's row with the sources of now.

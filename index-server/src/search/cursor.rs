@@ -92,7 +92,7 @@ fn belongs(query: &Query, place: &Place) -> bool {
 /// Over the place and everything that decides which rows there are; the length of a page does not.
 fn checksum(query: &Query, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut params = query.to_params();
-    (params.cursor, params.limit, params.facets) = (None, None, None);
+    (params.cursor, params.limit, params.facets, params.explain) = (None, None, None, None);
     let params = serde_json::to_vec(&params).unwrap_or_default();
     let hash: [u8; 32] = Sha256::new().chain_update(params).chain_update([0]).chain_update(body).finalize().into();
     let [a, b, c, d, e, f, g, h, ..] = hash;

@@ -13,7 +13,7 @@ use choir_shared::query::{Group, Query, Sort};
 use choir_shared::text::fold;
 
 use super::cursor::MAX_TEXT_KEY_BYTES;
-use super::ranking::{HEAD, NameKey, Place, Rank, WantedNames};
+use super::ranking::{HEAD, Place, Rank, WantedNames};
 use super::sift::Match;
 use super::snapshot::{Snapshot, number, text};
 use crate::online::Online;
@@ -27,6 +27,7 @@ pub(super) const WINDOW: usize = 1_000;
 pub(super) struct Row {
     pub(super) no: FileNo,
     pub(super) place: Place,
+    pub(super) found: Match,
 }
 
 /// Whether only the best [`WINDOW`] matches can be paged to.
@@ -58,16 +59,14 @@ pub(super) fn rows(
     let head = if in_tail { 0 } else { HEAD };
     let place = |(position, found): (usize, &Match)| {
         let no = found.scored.no;
-        let row = |place| Some(Row { no: no.0, place });
+        let row = |place| Some(Row { no: no.0, place, found: *found });
         let (segment, document) = (snapshot.segment(found.segment)?, found.document);
         let by_number = |number: Option<u64>| row(Place::Number(number, no));
         let by_text = |text: Option<String>| row(Place::Text(text.map(|text| Reverse(sort_key(&text))), no));
         match query.sort {
             Sort::Relevance if position >= head => row(Place::Tail(found.scored)),
             Sort::Relevance => {
-                let key =
-                    |column| NameKey(number(column, document).and_then(|key| u32::try_from(key).ok()).unwrap_or(0));
-                let exact = names.compare(key(&segment.artist_key), key(&segment.title_key));
+                let exact = segment.exactness(&names, document);
                 row(Place::Head(Rank { exact, points: found.scored.points, sources: online.sources(no.0), no }))
             }
             Sort::Size => by_number(number(&segment.size, document)),
@@ -91,15 +90,14 @@ pub(super) fn rows(
 }
 
 /// The rows of the page behind `after`, and the place where the next begins.
-pub(super) fn page(query: &Query, mut rows: Vec<Row>, after: Option<&Place>) -> (Vec<FileNo>, Option<Place>) {
+pub(super) fn page(query: &Query, mut rows: Vec<Row>, after: Option<&Place>) -> (Vec<Row>, Option<Place>) {
     if let Some(after) = after {
         rows.retain(|row| row.place < *after);
     }
     let more = rows.len() > usize::from(query.limit);
     rows.truncate(usize::from(query.limit));
-    let files = rows.iter().map(|row| row.no).collect();
-    let next = rows.pop().filter(|_| more).map(|last| last.place);
-    (files, next)
+    let next = rows.last().filter(|_| more).map(|last| last.place.clone());
+    (rows, next)
 }
 
 fn group(query: &Query, snapshot: &Snapshot, found: &Match) -> Option<u64> {

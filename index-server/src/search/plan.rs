@@ -67,6 +67,11 @@ impl Plan {
         scored && (self.clauses.len() == 1 || self.clauses.iter().all(|clause| clause.terms.len() == 1))
     }
 
+    /// Every word that is asked for with the terms that satisfy it.
+    pub(super) fn terms(&self) -> impl Iterator<Item = (&str, &Term)> {
+        self.clauses.iter().flat_map(|clause| clause.terms.iter().map(|term| (clause.word.as_str(), term)))
+    }
+
     /// The plan for tantivy; `None` if no file can satisfy it.
     pub(super) fn weight(&self, snapshot: &Snapshot) -> tantivy::Result<Option<Box<dyn Weight>>> {
         if self.clauses.iter().any(|clause| clause.terms.is_empty()) {

@@ -25,7 +25,7 @@ const POINTS_PER_DOUBLING: f32 = 0.5;
 
 /// Scores are rounded to this part of a unit of BM25. Sums of floats depend on the order of addition, and a page must
 /// end where the next begins.
-const STEPS_PER_UNIT: f32 = 64.0;
+pub(super) const STEPS_PER_UNIT: f32 = 64.0;
 
 /// How many people hold a file, online or not, on a scale where doubling is [`Self::LEVELS_PER_DOUBLING`] steps:
 /// a byte holds every number of people there is.

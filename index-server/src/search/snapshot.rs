@@ -12,7 +12,7 @@ use tantivy::columnar::{Column, StrColumn};
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
 
-use super::ranking::Popularity;
+use super::ranking::{Exact, NameKey, Popularity, WantedNames};
 use super::schema::{self, Fields};
 use crate::store::FileNo;
 
@@ -110,6 +110,12 @@ impl Segment {
             artist_text: columns.str(schema::ARTIST_TEXT)?,
             album_text: columns.str(schema::ALBUM_TEXT)?,
         })
+    }
+
+    /// What of the file is called exactly as `names` say.
+    pub(super) fn exactness(&self, names: &WantedNames, document: DocId) -> Exact {
+        let key = |column| NameKey(number(column, document).and_then(|key| u32::try_from(key).ok()).unwrap_or(0));
+        names.compare(key(&self.artist_key), key(&self.title_key))
     }
 
     pub(super) fn file(&self, document: DocId) -> FileNo {

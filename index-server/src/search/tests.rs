@@ -1,3 +1,4 @@
+mod explain;
 mod life;
 mod pages;
 mod relevance;

@@ -185,7 +185,7 @@ mod tests {
     fn page(numbers: &[u64], next: Option<&str>) -> SearchPage {
         let results: Vec<_> = numbers.iter().map(|&number| row(number, number as u32)).collect();
         let next = next.map(str::to_owned);
-        SearchPage { total: numbers.len() as u64, total_is: TotalIs::Exact, next, results, facets: None }
+        SearchPage { total: numbers.len() as u64, total_is: TotalIs::Exact, next, results, facets: None, explain: None }
     }
 
     fn first(seed: u8) -> Place {

@@ -67,6 +67,7 @@ fn page(numbers: &[u64]) -> SearchPage {
         next: None,
         results: numbers.iter().map(row).collect(),
         facets: None,
+        explain: None,
     }
 }
 

@@ -14,6 +14,44 @@ pub struct SearchPage {
     pub results: Vec<SearchRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facets: Option<Facets>,
+    /// Why the first of the results stand where they stand, in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Vec<Explanation>>,
+}
+
+/// What the rank of one row is made of. Scores are in thousandths of a unit of BM25.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub exact: Exactness,
+    /// Popularity and the fit of all words.
+    pub score_milli: u32,
+    /// For everybody who holds the file, online or not.
+    pub popularity_milli: u32,
+    pub sources: u32,
+    pub words: Vec<ExplainedWord>,
+}
+
+/// A word that a row was found by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedWord {
+    /// In the query.
+    pub asked: String,
+    /// In the row: another than was asked if that is taken for a beginning or a typing error.
+    pub found: String,
+    pub field: String,
+    pub fit_milli: u32,
+}
+
+/// What of a row is called exactly as the query says; that comes before all scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exactness {
+    ArtistAndTitle,
+    Title,
+    Artist,
+    /// Also what a later version may say.
+    #[serde(other)]
+    Nothing,
 }
 
 /// Counting all matches of a common word would cost more than finding the best.

@@ -1,6 +1,9 @@
 //! A search as names and texts: the query string of `GET /search`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     DEFAULT_LIMIT, Group, InvalidQuery, MAX_CURSOR_BYTES, MAX_LIMIT, MAX_QUERY_BYTES, MAX_QUERY_FORMATS, Query, Sort,
@@ -55,6 +58,8 @@ pub struct SearchParams {
     pub facets: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag")]
+    pub explain: Option<bool>,
 }
 
 impl SearchParams {
@@ -88,6 +93,7 @@ impl SearchParams {
             cursor: self.cursor.map(cursor).transpose()?,
             offline: self.offline.unwrap_or_default(),
             facets: self.facets.unwrap_or_default(),
+            explain: self.explain.unwrap_or_default(),
         };
         query.check_terms()?;
         Ok(query)
@@ -119,6 +125,7 @@ impl Query {
             cursor: self.cursor.clone(),
             facets: Some(self.facets).filter(|facets| *facets),
             offline: Some(self.offline).filter(|offline| *offline),
+            explain: Some(self.explain).filter(|explain| *explain),
         }
     }
 
@@ -133,6 +140,33 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// `1` is what people type into a URL by hand.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    struct Flag;
+
+    impl Visitor<'_> for Flag {
+        type Value = bool;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("true, false, 1 or 0")
+        }
+
+        fn visit_bool<E: de::Error>(self, flag: bool) -> Result<bool, E> {
+            Ok(flag)
+        }
+
+        fn visit_str<E: de::Error>(self, flag: &str) -> Result<bool, E> {
+            match flag {
+                "1" | "true" => Ok(true),
+                "0" | "false" => Ok(false),
+                _ => Err(E::invalid_value(de::Unexpected::Str(flag), &self)),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Flag).map(Some)
 }
 
 fn in_order<T: PartialOrd>(what: &'static str, least: Option<T>, greatest: Option<T>) -> Result<(), InvalidQuery> {

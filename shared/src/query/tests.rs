@@ -52,6 +52,14 @@ fn awkward_names_are_found() {
 }
 
 #[test]
+fn a_flag_may_be_typed_as_a_digit() {
+    let explain = |flag: serde_json::Value| serde_json::from_value::<SearchParams>(json!({ "explain": flag }));
+    assert_eq!(explain(json!("1")).unwrap().explain, Some(true));
+    assert_eq!(explain(json!("false")).unwrap().explain, Some(false));
+    assert!(explain(json!("yes")).is_err() && explain(json!(1)).is_err());
+}
+
+#[test]
 fn the_last_word_is_a_beginning_until_it_is_finished() {
     let song = claim("Portishead", "Glory Box");
     assert!(finds(&query("portis"), &song));
@@ -181,12 +189,12 @@ fn the_names_in_the_url_are_those_of_the_protocol() {
         "q": "a", "title": "b", "artist": "c", "album": "d", "format": "flac,mp3", "min_bitrate_kbps": 1,
         "max_bitrate_kbps": 2, "min_sample_rate_hz": 3, "min_duration_ms": 4, "max_duration_ms": 5, "min_size": 6,
         "max_size": 7, "audio": file(9), "peer": SecretKey::from_seed(&[7; 32]).peer_id(), "group": "album", "sort": "sources",
-        "limit": 10, "cursor": "x", "facets": true, "offline": true,
+        "limit": 10, "cursor": "x", "facets": true, "offline": true, "explain": true,
     });
     let params: SearchParams = serde_json::from_value(json.clone()).unwrap();
     let query = params.parse().unwrap();
     assert_eq!((query.group, query.sort, query.limit), (Group::Album, Sort::Sources, 10));
-    assert!(query.facets && query.offline);
+    assert!(query.facets && query.offline && query.explain);
     assert_eq!(serde_json::to_value(query.to_params()).unwrap(), json);
 }
 

@@ -38,7 +38,7 @@ fn row(file: FileId) -> SearchRow {
 
 fn page(rows: usize) -> SearchPage {
     let results = vec![row(file()); rows];
-    SearchPage { total: rows as u64, total_is: TotalIs::Exact, next: None, results, facets: None }
+    SearchPage { total: rows as u64, total_is: TotalIs::Exact, next: None, results, facets: None, explain: None }
 }
 
 fn is_nonsense<T: std::fmt::Debug>(answer: Result<T, IndexError>) -> bool {
