@@ -13,12 +13,18 @@
 mod counters;
 mod sample;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::store::{FileNo, MemberNo};
 use counters::Counters;
 use sample::sample;
+
+/// Whoever holds most of several files is among about so many of their holders, and at least so many of each: an
+/// album of 500 copies costs half a million looks.
+const LOOKED_AT: usize = 512;
+const LEAST_OF_EACH: usize = 2;
 
 /// Everybody online and what they hold. Shared by `Arc`.
 #[derive(Default)]
@@ -106,6 +112,26 @@ impl Online {
         let holds = |member: &MemberNo| ledger.members.get(member).is_some_and(|held| held.holds(file));
         let fetching = ledger.partial.get(&file).into_iter().flatten().copied();
         sample(&fetching.filter(|member| !holds(member)).collect::<Vec<_>>(), max, seed)
+    }
+
+    /// Those who hold copies of most of `songs`, and of how many: at most `max`, the greatest number first. Of a song
+    /// that very many hold some are looked at, chosen by lot.
+    pub fn holders_of_most(&self, songs: &[Vec<FileNo>], max: usize, seed: u64) -> Vec<(MemberNo, u32)> {
+        let ledger = self.read();
+        let files = songs.iter().flatten();
+        let of_each = (LOOKED_AT / files.clone().count().max(1)).max(LEAST_OF_EACH);
+        let holders =
+            files.filter_map(|file| ledger.whole.get(file)).flat_map(|members| sample(members, of_each, seed));
+        let holders: BTreeSet<MemberNo> = holders.collect();
+        let songs_of = |held: &Held| songs.iter().filter(|copies| copies.iter().any(|file| held.holds(*file))).count();
+        let counted = holders.into_iter().filter_map(|member| {
+            let held = ledger.members.get(&member)?;
+            Some((member, u32::try_from(songs_of(held)).unwrap_or(u32::MAX)))
+        });
+        let mut counted: Vec<(MemberNo, u32)> = counted.collect();
+        counted.sort_by_key(|(member, songs)| (Reverse(*songs), *member));
+        counted.truncate(max);
+        counted
     }
 
     pub fn is_member_online(&self, member: MemberNo) -> bool {

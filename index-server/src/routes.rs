@@ -1,5 +1,6 @@
 //! The whole HTTP API.
 
+mod albums;
 mod control;
 mod files;
 mod frame;
@@ -35,6 +36,8 @@ pub(crate) fn router(index: Index) -> Router {
         .route("/me", get(me::show).put(me::update).delete(me::erase))
         .route("/library/changes", post(library::change).layer(RequestDecompressionLayer::new()))
         .route("/search", get(search::search))
+        .route("/albums", get(albums::search))
+        .route("/albums/{album_key}", get(albums::show))
         .route("/files/{id}", get(files::show))
         .route("/files/{id}/sources", get(files::sources))
         .route("/introductions", post(introductions::introduce))

@@ -15,6 +15,7 @@
 //! An answer depends only on the query, the snapshot of the index and who is online. Paging through an index that does
 //! not change shows every match once.
 
+mod albums;
 mod cursor;
 mod dictionary;
 mod explain;
@@ -36,6 +37,7 @@ use std::sync::{Arc, PoisonError};
 use choir_shared::index_api::search::{Explanation, Facets, TotalIs};
 use choir_shared::query::Query;
 
+pub use albums::FoundAlbum;
 pub use indexer::{Indexer, IndexerError};
 
 use crate::online::Online;
@@ -74,6 +76,16 @@ pub struct Found {
     pub visited: u64,
 }
 
+/// One page of albums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAlbums {
+    /// Best first.
+    pub albums: Vec<FoundAlbum>,
+    pub total: u64,
+    pub total_is: TotalIs,
+    pub next: Option<String>,
+}
+
 /// Why a search has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
@@ -101,16 +113,12 @@ impl SearchEngine {
     ///
     /// This takes milliseconds of processor time, and more if the index must be read from disk.
     pub fn search(&self, query: &Query, online: &Online, held: Option<&[FileNo]>) -> Result<Found, SearchError> {
-        let snapshot = Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner));
-        let after = match &query.cursor {
-            Some(cursor) => Some(cursor::decode(query, cursor).ok_or(SearchError::BadCursor)?),
-            None => None,
-        };
+        let snapshot = self.snapshot();
+        let after = place(query)?;
         let filter = Filter::new(query, online, held.map(|held| held.iter().copied().collect()));
         let (plan, sifted) = best_matches(query, &snapshot, &filter, after.as_ref())?;
 
         let rows = page::rows(query, &snapshot, online, &sifted.best, after.as_ref());
-        let counted = sifted.complete && sifted.total <= COUNTED;
         let total = if page::is_windowed(query) { rows.len() as u64 } else { sifted.total.min(COUNTED) };
         let (rows, next) = page::page(query, rows, after.as_ref());
         let explanations = match query.explain {
@@ -121,7 +129,7 @@ impl SearchEngine {
         Ok(Found {
             hits: rows.iter().map(|row| row.no).collect(),
             total,
-            total_is: if counted { TotalIs::Exact } else { TotalIs::AtLeast },
+            total_is: total_is(&sifted),
             next: next.map(|place| cursor::encode(query, &place)),
             facets: (query.facets && first_page).then(|| {
                 let window = sifted.best.get(..page::WINDOW).unwrap_or(&sifted.best);
@@ -132,10 +140,47 @@ impl SearchEngine {
         })
     }
 
+    /// The albums whose songs answer `query`, which groups by album.
+    pub fn albums(&self, query: &Query, online: &Online, held: Option<&[FileNo]>) -> Result<FoundAlbums, SearchError> {
+        let snapshot = self.snapshot();
+        let after = place(query)?;
+        let filter = Filter::new(query, online, held.map(|held| held.iter().copied().collect()));
+        let (_, sifted) = best_matches(query, &snapshot, &filter, after.as_ref())?;
+        let mut rows = page::rows(query, &snapshot, online, &sifted.best, after.as_ref());
+        rows.retain(|row| row.group.is_some());
+        let total = rows.len() as u64;
+        let total_is = total_is(&sifted);
+        let (rows, next) = page::page(query, rows, after.as_ref());
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            found.extend(albums::of(&snapshot, online, row.found.segment, row.found.document)?);
+        }
+        Ok(FoundAlbums { albums: found, total, total_is, next: next.map(|place| cursor::encode(query, &place)) })
+    }
+
+    /// The album with this key: the first half of its digits.
+    pub fn album(&self, key: u64, online: &Online) -> Result<Option<FoundAlbum>, SearchError> {
+        Ok(albums::with_key(&self.snapshot(), online, key)?)
+    }
+
     /// How many files can be found.
     pub fn file_count(&self) -> u64 {
-        self.shelf.read().unwrap_or_else(PoisonError::into_inner).searcher.num_docs()
+        self.snapshot().searcher.num_docs()
     }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Where the page before ended.
+fn place(query: &Query) -> Result<Option<Place>, SearchError> {
+    let decoded = |cursor: &String| cursor::decode(query, cursor).ok_or(SearchError::BadCursor);
+    query.cursor.as_ref().map(decoded).transpose()
+}
+
+fn total_is(sifted: &Sifted) -> TotalIs {
+    if sifted.complete && sifted.total <= COUNTED { TotalIs::Exact } else { TotalIs::AtLeast }
 }
 
 /// The best matches of what the query says, or of what it may mean if that is too little; and the plan that found them.

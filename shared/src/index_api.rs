@@ -3,12 +3,14 @@
 //! Fields may be added, never renamed; units are in the names. Readers ignore fields that they do not know.
 //! Errors are `application/problem+json` (RFC 9457) with a stable [`ErrorCode`].
 
+pub mod albums;
 pub mod library;
 pub mod people;
 pub mod problem;
 pub mod search;
 pub mod session;
 
+pub use albums::{Album, AlbumHolder, AlbumPage, AlbumRow};
 pub use library::{Addition, ChangeSet, ChangesAnswer, Folder, Phase};
 pub use people::{
     Candidate, CandidateKind, Introduction, IntroductionRequest, LibraryFolder, LibraryPage, Me, MeUpdate, Profile,

@@ -11,8 +11,8 @@ use crate::album::album_key;
 use crate::control::{FromIndex, FromPeer};
 use crate::identity::{Domain, SecretKey, sign_login, verify_login};
 use crate::index_api::{
-    ChangeSet, ChangesAnswer, Info, Introduction, LibraryPage, LoginRequest, Problem, Profile, SearchPage, Session,
-    Sources,
+    Album, AlbumPage, ChangeSet, ChangesAnswer, Info, Introduction, LibraryPage, LoginRequest, Problem, Profile,
+    SearchPage, Session, Sources,
 };
 use crate::leaf::FileLength;
 use crate::library::{DEFAULT_COLLECTION, Head, LibraryDigest};
@@ -206,6 +206,8 @@ fn every_example_on_the_page_is_understood_and_written_alike() {
         check::<ChangesAnswer>,
         check::<ChangeSet>,
         check::<SearchPage>,
+        check::<AlbumPage>,
+        check::<Album>,
         check::<Sources>,
         check::<Introduction>,
         check::<Profile>,

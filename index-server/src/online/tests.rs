@@ -26,6 +26,19 @@ fn a_file_is_online_while_anybody_holds_it() {
 }
 
 #[test]
+fn who_has_most_of_several_songs_comes_first_and_copies_count_once() {
+    let online = Online::new();
+    let [one, copy, two, other] = [1, 2, 3, 4].map(FileNo);
+    online.arrive(ANN, &[one, copy, other]);
+    online.arrive(BOB, &[copy, two]);
+    online.arrive(MemberNo(3), &[other]);
+    let songs = [vec![one, copy], vec![two], vec![FileNo(99)]];
+    assert_eq!(online.holders_of_most(&songs, 9, 7), [(BOB, 2), (ANN, 1)]);
+    assert_eq!(online.holders_of_most(&songs, 1, 7), [(BOB, 2)]);
+    assert_eq!(online.holders_of_most(&[], 9, 7), []);
+}
+
+#[test]
 fn who_arrives_again_starts_anew() {
     let online = Online::new();
     online.arrive(ANN, &[SONG]);

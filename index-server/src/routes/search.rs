@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use choir_shared::index_api::{ErrorCode, SearchPage, SearchRow};
-use choir_shared::query::SearchParams;
+use choir_shared::query::{Query, SearchParams};
+use tokio::sync::SemaphorePermit;
 
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -13,7 +14,7 @@ use crate::index::Index;
 use crate::input;
 use crate::limits::Limit;
 use crate::search::Found;
-use crate::store::FileRow;
+use crate::store::{FileNo, FileRow};
 
 /// How long a search waits for a processor before it is refused. People wait longer, but then there are more of them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,21 +29,26 @@ pub(super) async fn search(
 ) -> Result<Json<SearchPage>, ApiError> {
     caller.count(&index, Limit::Searches)?;
     let query = params.parse().map_err(|error| ApiError::because(ErrorCode::BadQuery, error))?;
-    let held = match &query.peer {
-        Some(peer) => {
-            let member = super::peers::browsable(&index, &caller, peer).await?;
-            Some(index.store.holdings(member.no).await?)
-        }
-        None => None,
-    };
-
-    let permit = tokio::time::timeout(PATIENCE, index.searches.acquire()).await;
-    let _permit = permit.map_err(|_| ApiError::busy("searches").retry_after(COME_BACK))?;
+    let held = held(&index, &caller, &query).await?;
+    let _permit = permit(&index).await?;
     let engine = index.clone();
     let found = tokio::task::spawn_blocking(move || engine.search.search(&query, &engine.online, held.as_deref()));
     let found = found.await.map_err(ApiError::internal)??;
     metrics::histogram!("choir_index_search_visited").record(found.visited as f64);
     page(&index, found).await.map(Json)
+}
+
+/// The files of the peer that the query names, if the caller may look through them.
+pub(super) async fn held(index: &Index, caller: &Caller, query: &Query) -> Result<Option<Vec<FileNo>>, ApiError> {
+    let Some(peer) = &query.peer else { return Ok(None) };
+    let member = super::peers::browsable(index, caller, peer).await?;
+    Ok(Some(index.store.holdings(member.no).await?))
+}
+
+/// A processor to search with.
+pub(super) async fn permit(index: &Index) -> Result<SemaphorePermit<'_>, ApiError> {
+    let permit = tokio::time::timeout(PATIENCE, index.searches.acquire()).await;
+    permit.ok().and_then(Result::ok).ok_or_else(|| ApiError::busy("searches").retry_after(COME_BACK))
 }
 
 async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {

@@ -2,7 +2,7 @@
 
 use choir_shared::index_api::search::{Exactness, ExplainedWord, Explanation};
 use tantivy::DocSet as _;
-use tantivy::query::{EnableScoring, Query as _, TermQuery, Weight as _};
+use tantivy::query::{EnableScoring, Query as _, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
 use super::page::Row;

@@ -33,14 +33,14 @@ pub(super) fn facets(snapshot: &Snapshot, matches: &[Match]) -> Facets {
 
 /// Spellings by what they fold to, with the number of files that have them.
 #[derive(Default)]
-struct Tally(HashMap<String, HashMap<String, u32>>);
+pub(super) struct Tally(HashMap<String, HashMap<String, u32>>);
 
 impl Tally {
-    fn add(&mut self, spelling: String) {
+    pub(super) fn add(&mut self, spelling: String) {
         *self.0.entry(fold(&spelling)).or_default().entry(spelling).or_default() += 1;
     }
 
-    fn most_frequent(self) -> Vec<FacetCount> {
+    pub(super) fn most_frequent(self) -> Vec<FacetCount> {
         let counted = |spellings: HashMap<String, u32>| {
             let count = spellings.values().sum();
             let best =

@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use choir_shared::album::{AlbumTrack, grouped};
 use choir_shared::query::{Group, Query, Sort};
 use choir_shared::text::fold;
 
@@ -28,6 +29,8 @@ pub(super) struct Row {
     pub(super) no: FileNo,
     pub(super) place: Place,
     pub(super) found: Match,
+    /// What the row stands for; `None` if it is only itself.
+    pub(super) group: Option<u64>,
 }
 
 /// Whether only the best [`WINDOW`] matches can be paged to.
@@ -59,7 +62,7 @@ pub(super) fn rows(
     let head = if in_tail { 0 } else { HEAD };
     let place = |(position, found): (usize, &Match)| {
         let no = found.scored.no;
-        let row = |place| Some(Row { no: no.0, place, found: *found });
+        let row = |place| Some(Row { no: no.0, place, found: *found, group: None });
         let (segment, document) = (snapshot.segment(found.segment)?, found.document);
         let by_number = |number: Option<u64>| row(Place::Number(number, no));
         let by_text = |text: Option<String>| row(Place::Text(text.map(|text| Reverse(sort_key(&text))), no));
@@ -77,16 +80,14 @@ pub(super) fn rows(
             Sort::Artist => by_text(text(&segment.artist_text, document)),
         }
     };
-    let mut rows: Vec<(Row, Option<u64>)> = Vec::with_capacity(best.len());
-    for (position, found) in best.iter().enumerate() {
-        if let Some(row) = place((position, found)) {
-            rows.push((row, group(query, snapshot, found)));
-        }
+    let mut rows: Vec<Row> = Vec::with_capacity(best.len());
+    for ((position, found), group) in best.iter().enumerate().zip(groups(query, snapshot, best)) {
+        rows.extend(place((position, found)).map(|row| Row { group, ..row }));
     }
-    rows.sort_by(|(a, _), (b, _)| b.place.cmp(&a.place));
+    rows.sort_by(|a, b| b.place.cmp(&a.place));
     let mut seen = HashSet::new();
-    rows.retain(|(_, group)| group.is_none_or(|group| seen.insert(group)));
-    rows.into_iter().map(|(row, _)| row).collect()
+    rows.retain(|row| row.group.is_none_or(|group| seen.insert(group)));
+    rows
 }
 
 /// The rows of the page behind `after`, and the place where the next begins.
@@ -100,13 +101,26 @@ pub(super) fn page(query: &Query, mut rows: Vec<Row>, after: Option<&Place>) -> 
     (rows, next)
 }
 
-fn group(query: &Query, snapshot: &Snapshot, found: &Match) -> Option<u64> {
-    let segment = snapshot.segment(found.segment)?;
+/// For each match what it is folded by.
+fn groups(query: &Query, snapshot: &Snapshot, best: &[Match]) -> Vec<Option<u64>> {
+    let audio = |found: &Match| number(&snapshot.segment(found.segment)?.audio_key, found.document);
     match query.group {
-        Group::File => None,
-        Group::Audio => number(&segment.audio_key, found.document),
-        Group::Album => number(&segment.album_key, found.document),
+        Group::File => vec![None; best.len()],
+        Group::Audio => best.iter().map(audio).collect(),
+        Group::Album => albums(snapshot, best),
     }
+}
+
+/// The albums that the matches are on, as far as the matches tell.
+fn albums(snapshot: &Snapshot, best: &[Match]) -> Vec<Option<u64>> {
+    let track = |found: &Match| snapshot.segment(found.segment)?.album_track(found.document);
+    let (positions, tracks): (Vec<usize>, Vec<AlbumTrack>) =
+        best.iter().enumerate().filter_map(|(position, found)| Some((position, track(found)?))).unzip();
+    let mut albums = vec![None; best.len()];
+    for (position, album) in positions.into_iter().zip(grouped(&tracks)) {
+        albums.get_mut(position).into_iter().for_each(|of| *of = Some(album as u64));
+    }
+    albums
 }
 
 /// Alphabetical by what is read, not by its capitals and accents.

@@ -69,7 +69,8 @@ impl Plan {
 
     /// Every word that is asked for with the terms that satisfy it.
     pub(super) fn terms(&self) -> impl Iterator<Item = (&str, &Term)> {
-        self.clauses.iter().flat_map(|clause| clause.terms.iter().map(|term| (clause.word.as_str(), term)))
+        let words = self.clauses.iter().filter_map(|clause| Some((clause.word.as_deref()?, &clause.terms)));
+        words.flat_map(|(word, terms)| terms.iter().map(move |term| (word, term)))
     }
 
     /// The plan for tantivy; `None` if no file can satisfy it.

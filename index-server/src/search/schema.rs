@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 
 use choir_shared::Digest;
-use choir_shared::album::album_key;
+use choir_shared::album::{AlbumTrack, album_key};
 use choir_shared::query::Document;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{TextAnalyzer, TokenizerManager, WhitespaceTokenizer};
@@ -44,10 +44,16 @@ pub(super) const TITLE_KEY: &str = "title_key";
 pub(super) const ARTIST_KEY: &str = "artist_key";
 pub(super) const AUDIO_KEY: &str = "audio_key";
 pub(super) const ALBUM_KEY: &str = "album_key";
+pub(super) const ALBUM_TITLE: &str = "album_title";
+pub(super) const ALBUM_BY: &str = "album_by";
+pub(super) const LEAD_ARTIST: &str = "lead_artist";
+pub(super) const SONG: &str = "song";
+pub(super) const PLACE: &str = "place";
 pub(super) const FORMAT: &str = "format";
 pub(super) const TITLE_TEXT: &str = "title_text";
 pub(super) const ARTIST_TEXT: &str = "artist_text";
 pub(super) const ALBUM_TEXT: &str = "album_text";
+pub(super) const ALBUM_ARTIST_TEXT: &str = "album_artist_text";
 
 /// The fields of the schema.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +75,17 @@ pub(super) struct Fields {
     artist_key: Field,
     /// The beginning of the root, which is enough to find a recording by.
     pub(super) audio_key: Field,
-    album_key: Field,
+    pub(super) album_key: Field,
+    pub(super) album_title: Field,
+    album_by: Field,
+    lead_artist: Field,
+    song: Field,
+    place: Field,
     format: Field,
     title_text: Field,
     artist_text: Field,
     album_text: Field,
+    album_artist_text: Field,
 }
 
 impl Fields {
@@ -99,11 +111,17 @@ impl Fields {
             title_key: schema.add_u64_field(TITLE_KEY, FAST),
             artist_key: schema.add_u64_field(ARTIST_KEY, FAST),
             audio_key: schema.add_u64_field(AUDIO_KEY, FAST | INDEXED),
-            album_key: schema.add_u64_field(ALBUM_KEY, FAST),
+            album_key: schema.add_u64_field(ALBUM_KEY, FAST | INDEXED),
+            album_title: schema.add_u64_field(ALBUM_TITLE, FAST | INDEXED),
+            album_by: schema.add_u64_field(ALBUM_BY, FAST),
+            lead_artist: schema.add_u64_field(LEAD_ARTIST, FAST),
+            song: schema.add_u64_field(SONG, FAST),
+            place: schema.add_u64_field(PLACE, FAST),
             format: schema.add_text_field(FORMAT, text.clone()),
             title_text: schema.add_text_field(TITLE_TEXT, text.clone()),
             artist_text: schema.add_text_field(ARTIST_TEXT, text.clone()),
-            album_text: schema.add_text_field(ALBUM_TEXT, text),
+            album_text: schema.add_text_field(ALBUM_TEXT, text.clone()),
+            album_artist_text: schema.add_text_field(ALBUM_ARTIST_TEXT, text),
         };
         (fields, schema.build())
     }
@@ -145,12 +163,24 @@ impl Fields {
             (self.audio_key, claim.audio.map(|audio| audio_key(&audio.root))),
             (self.album_key, album_key(claim).and_then(|key| u64::from_str_radix(key.get(..16)?, 16).ok())),
         ];
-        for (field, number) in numbers {
+        let track = AlbumTrack::of(claim);
+        let of_album = [
+            (self.album_title, track.map(|track| track.album)),
+            (self.album_by, track.and_then(|track| track.by)),
+            (self.lead_artist, track.and_then(|track| track.artist)),
+            (self.song, track.and_then(|track| track.title)),
+            (self.place, track.map(|track| Place::of(&track).packed())),
+        ];
+        for (field, number) in numbers.into_iter().chain(of_album) {
             number.into_iter().for_each(|number| document.add_u64(field, number));
         }
         document.add_text(self.format, &claim.format);
-        let texts =
-            [(self.title_text, &claim.title), (self.artist_text, &claim.artist), (self.album_text, &claim.album)];
+        let texts = [
+            (self.title_text, &claim.title),
+            (self.artist_text, &claim.artist),
+            (self.album_text, &claim.album),
+            (self.album_artist_text, &claim.album_artist),
+        ];
         for (field, text) in texts {
             text.iter().for_each(|text| document.add_text(field, text));
         }
@@ -178,6 +208,30 @@ fn beginnings(tokens: &[String]) -> Vec<&str> {
     tokens.iter().map(String::as_str).flat_map(of_token).filter(|beginning| seen.insert(*beginning)).collect()
 }
 
+/// Disc, discs, track and tracks, as one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(pub(super) [Option<u32>; 4]);
+
+impl Place {
+    /// Stands for nothing; the numbers of a claim are smaller.
+    const NOTHING: u16 = u16::MAX;
+
+    fn of(track: &AlbumTrack) -> Self {
+        Self([track.disc, track.disc_total, track.track, track.track_total])
+    }
+
+    fn packed(self) -> u64 {
+        let narrow =
+            |number: Option<u32>| number.and_then(|number| u16::try_from(number).ok()).unwrap_or(Self::NOTHING);
+        self.0.into_iter().fold(0, |packed, number| packed << 16 | u64::from(narrow(number)))
+    }
+
+    pub(super) fn unpacked(packed: u64) -> Self {
+        let part = |shift: u32| Some(packed >> shift & 0xffff).filter(|part| *part != u64::from(Self::NOTHING));
+        Self([48, 32, 16, 0].map(|shift| part(shift).map(|part| part as u32)))
+    }
+}
+
 pub(super) fn audio_key(root: &Digest) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *root.as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -186,6 +240,15 @@ pub(super) fn audio_key(root: &Digest) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_kept_whole() {
+        for place in
+            [[None, None, None, None], [Some(2), None, Some(0), Some(9_999)], [Some(9_999), Some(1), None, None]]
+        {
+            assert_eq!(Place::unpacked(Place(place).packed()), Place(place));
+        }
+    }
 
     #[test]
     fn beginnings_are_distinct_and_whole_characters() {

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use choir_shared::album::AlbumTrack;
 use tantivy::columnar::{Column, StrColumn};
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
@@ -75,10 +76,16 @@ pub(super) struct Segment {
     pub(super) artist_key: Option<Column<u64>>,
     pub(super) audio_key: Option<Column<u64>>,
     pub(super) album_key: Option<Column<u64>>,
+    album_title: Option<Column<u64>>,
+    album_by: Option<Column<u64>>,
+    lead_artist: Option<Column<u64>>,
+    song: Option<Column<u64>>,
+    place: Option<Column<u64>>,
     pub(super) format: Option<StrColumn>,
     pub(super) title_text: Option<StrColumn>,
     pub(super) artist_text: Option<StrColumn>,
     pub(super) album_text: Option<StrColumn>,
+    pub(super) album_artist_text: Option<StrColumn>,
 }
 
 impl Segment {
@@ -105,10 +112,16 @@ impl Segment {
             artist_key: numbers(schema::ARTIST_KEY)?,
             audio_key: numbers(schema::AUDIO_KEY)?,
             album_key: numbers(schema::ALBUM_KEY)?,
+            album_title: numbers(schema::ALBUM_TITLE)?,
+            album_by: numbers(schema::ALBUM_BY)?,
+            lead_artist: numbers(schema::LEAD_ARTIST)?,
+            song: numbers(schema::SONG)?,
+            place: numbers(schema::PLACE)?,
             format: columns.str(schema::FORMAT)?,
             title_text: columns.str(schema::TITLE_TEXT)?,
             artist_text: columns.str(schema::ARTIST_TEXT)?,
             album_text: columns.str(schema::ALBUM_TEXT)?,
+            album_artist_text: columns.str(schema::ALBUM_ARTIST_TEXT)?,
         })
     }
 
@@ -116,6 +129,23 @@ impl Segment {
     pub(super) fn exactness(&self, names: &WantedNames, document: DocId) -> Exact {
         let key = |column| NameKey(number(column, document).and_then(|key| u32::try_from(key).ok()).unwrap_or(0));
         names.compare(key(&self.artist_key), key(&self.title_key))
+    }
+
+    /// The file as a piece of its album, if it is on one.
+    pub(super) fn album_track(&self, document: DocId) -> Option<AlbumTrack> {
+        let schema::Place([disc, disc_total, track, track_total]) =
+            schema::Place::unpacked(number(&self.place, document)?);
+        Some(AlbumTrack {
+            album: number(&self.album_title, document)?,
+            by: number(&self.album_by, document),
+            artist: number(&self.lead_artist, document),
+            title: number(&self.song, document),
+            year: number(&self.year, document).and_then(|year| u32::try_from(year).ok()),
+            disc,
+            disc_total,
+            track,
+            track_total,
+        })
     }
 
     pub(super) fn file(&self, document: DocId) -> FileNo {

@@ -1,8 +1,9 @@
-mod explain;
+mod albums;
 mod life;
 mod pages;
 mod relevance;
 mod scan;
+mod scores;
 mod words;
 
 use choir_shared::claim::Format;

@@ -1,8 +1,11 @@
 //! Publishing, searching, browsing.
 
 use choir_shared::audio::AudioId;
-use choir_shared::index_api::{ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchPage, SearchRow, Sources};
+use choir_shared::index_api::{
+    Album, AlbumPage, ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchPage, SearchRow, Sources,
+};
 use choir_shared::leaf::FileLength;
+use choir_shared::link::encode;
 use choir_shared::{Claim, Digest};
 
 use crate::web_socket::Control;
@@ -62,6 +65,43 @@ async fn files_are_known_by_their_id_also_while_nobody_is_online() {
     assert_eq!(bert.get("/files/no-id").await.code(), ErrorCode::NotFound);
     let sources: Sources = bert.get(&format!("/files/{}/sources", song("Unknown"))).await.json();
     assert_eq!(sources, Sources { sources: Vec::new(), online: 0 });
+}
+
+#[tokio::test]
+async fn an_album_tells_what_there_is_of_it_and_who_has_most() {
+    let world = World::start().await;
+    let (mut anna, mut bert, carl) = (world.peer(1).await, world.peer(2).await, world.peer(3).await);
+    let (_anna, _bert) = (Control::online(&anna).await, Control::online(&bert).await);
+    for (peer, titles) in [(&mut anna, &["Morning", "Noon"][..]), (&mut bert, &["Morning"])] {
+        let mut set = peer.change(titles);
+        for (addition, track) in set.add.iter_mut().zip(1..) {
+            let mut claim = addition.claim.take().unwrap();
+            (claim.album, claim.track, claim.track_total) = (Some("Ragas".into()), Some(track), Some(3));
+            (addition.claim_hash, addition.claim) = (claim.hash(), Some(claim));
+        }
+        assert_eq!(peer.post("/library/changes", &set).await.status, 200);
+    }
+    carl.find("noon").await;
+    let page: AlbumPage = carl.get("/albums?q=noon").await.json();
+    let [row] = &page.albums[..] else { panic!("{page:?}") };
+    assert_eq!((row.title.as_str(), row.artist.as_deref()), ("Ragas", Some("The Examples")));
+    assert_eq!((row.tracks, row.tracks_online, row.track_total, row.complete), (2, 2, Some(3), false));
+
+    let album: Album = carl.get(&format!("/albums/{}", row.album_key)).await.json();
+    assert_eq!(album.row, *row);
+    assert_eq!(album.files.iter().map(|file| file.track).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(album.files[0].sources, 2);
+    let holders: Vec<_> = album.holders.iter().map(|holder| (holder.peer, holder.tracks)).collect();
+    assert_eq!(holders, [(anna.id(), 2), (bert.id(), 1)]);
+
+    let half_right = format!("{}{}", &row.album_key[..16], "0".repeat(16));
+    for unknown in ["", "no key", "ffffffffffffffff", &half_right] {
+        assert_eq!(carl.get(&format!("/albums/{}", encode(unknown))).await.code(), ErrorCode::NotFound, "{unknown}");
+    }
+    let nothing = carl.get("/albums").await;
+    assert_eq!(nothing.code(), ErrorCode::BadQuery);
+    let explained: SearchPage = carl.get("/search?q=noon&explain=1").await.json();
+    assert_eq!(explained.explain.unwrap()[0].words[0].found, "noon");
 }
 
 #[tokio::test]

@@ -4,14 +4,16 @@ use std::fmt::Debug;
 
 use choir_shared::control::{FromIndex, FromPeer};
 use choir_shared::index_api::{
-    Challenge, ChangeSet, ChangesAnswer, Info, Introduction, IntroductionRequest, LibraryPage, LoginRequest, Me,
-    MeUpdate, Problem, Profile, SearchPage, SearchRow, Session, Sources,
+    Album, AlbumPage, Challenge, ChangeSet, ChangesAnswer, Info, Introduction, IntroductionRequest, LibraryPage,
+    LoginRequest, Me, MeUpdate, Problem, Profile, SearchPage, SearchRow, Session, Sources,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The body of a request or an answer; whatever it can be taken for, it survives being written and read.
 pub fn index_api(json: &[u8]) {
+    survives::<Album>(json);
+    survives::<AlbumPage>(json);
     survives::<ChangeSet>(json);
     survives::<ChangesAnswer>(json);
     survives::<Challenge>(json);

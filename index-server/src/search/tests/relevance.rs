@@ -30,7 +30,7 @@ fn songs() -> Vec<Song<'static>> {
 
 /// What is wrong with these rows, if anything is.
 fn wrong(songs: &[Song<'_>], expected: &str, what: &str, rows: &[&Song<'_>]) -> Option<String> {
-    let first = rows.first().map_or("nothing".to_owned(), |row| format!("{} – {}", row.artist, row.title));
+    let first = rows.first().map_or_else(|| "nothing".to_owned(), |row| format!("{} – {}", row.artist, row.title));
     let names: &dyn Fn(&Song<'_>) -> bool = match expected {
         "none" => return (!rows.is_empty()).then_some(first),
         "song" => &|song| format!("{} – {}", song.artist, song.title) == what,
