@@ -3,21 +3,22 @@
 //! One JSON object on a line each way, then the connection ends. `choir-index link` and the like are clients of it, so
 //! that there is one program that holds the databases, and what is said takes effect at once.
 
+mod obedience;
+mod request;
+
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::clock::now_unix_s;
 use crate::data_dir::DataDir;
 use crate::index::Index;
-use crate::settings::Access;
-use crate::store::{Ban, BanTarget, StoreError};
+use request::Answer;
+pub use request::Request;
 
 /// A circle of friends fits in, and a leaked link lets in no crowd.
 pub const INVITE_USES: u32 = 10;
@@ -25,41 +26,11 @@ pub const INVITE_USES: u32 = 10;
 /// As long as people need to get round to it.
 pub const INVITE_DAYS: u32 = 30;
 
-const DAY_S: u64 = 24 * 60 * 60;
-
 /// Requests are short; the longest has a reason for a ban.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 
 /// Who opens the door and says nothing holds up the next one for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the operator may ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "snake_case")]
-pub enum Request {
-    /// A join link, with a new invite if one is needed.
-    Link,
-    Invite {
-        uses: u32,
-        days: u32,
-    },
-    Ban {
-        target: String,
-        reason: String,
-        days: Option<u32>,
-    },
-    Unban {
-        target: String,
-    },
-}
-
-/// What is printed, or why not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    Done(String),
-    Failed(String),
-}
 
 /// Asks the index that runs on `data_dir`.
 pub async fn ask(data_dir: &Path, request: &Request) -> Result<String, AskError> {
@@ -117,7 +88,7 @@ pub(crate) async fn serve(listener: UnixListener, index: Index) {
         let served = async {
             let (mut stream, _) = accepted?;
             let line = tokio::time::timeout(PATIENCE, read_line(&mut stream)).await??;
-            let answer = serde_json::to_vec(&obey(&index, &line).await)?;
+            let answer = serde_json::to_vec(&answer(&index, &line).await)?;
             tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await?
         };
         if let Err(error) = served.await {
@@ -132,63 +103,12 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<String> {
     Ok(line)
 }
 
-async fn obey(index: &Index, line: &str) -> Answer {
+async fn answer(index: &Index, line: &str) -> Answer {
     match serde_json::from_str(line) {
-        Ok(request) => match answer(index, request).await {
+        Ok(request) => match obedience::obey(index, request).await {
             Ok(text) => Answer::Done(text),
             Err(refusal) => Answer::Failed(refusal.to_string()),
         },
         Err(_) => Answer::Failed("this index does not know the command; is it another version?".to_owned()),
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("a ban names a peer by its key, or a network as address/bits")]
-    Target,
-    #[error("there is no such ban")]
-    NoSuchBan,
-}
-
-async fn answer(index: &Index, request: Request) -> Result<String, Refusal> {
-    match request {
-        Request::Link => link(index).await,
-        Request::Invite { uses, days } => {
-            let invite = invite(index, uses, days).await?;
-            let link = index.join_host.link(index.keys.index_key(), Some(invite.clone()));
-            Ok(format!("{invite}\n{link}"))
-        }
-        Request::Ban { target, reason, days } => {
-            let target: BanTarget = target.parse().map_err(|_| Refusal::Target)?;
-            let until_unix_s = days.map(|days| now_unix_s() + u64::from(days) * DAY_S);
-            index.roster.ban(Ban { target, reason, until_unix_s }).await?;
-            if let BanTarget::Peer(peer) = &target {
-                let member = index.store.member(peer).await?.map(|member| member.no);
-                index.expel(peer, member).await;
-            }
-            Ok(format!("banned {target}"))
-        }
-        Request::Unban { target } => {
-            let target: BanTarget = target.parse().map_err(|_| Refusal::Target)?;
-            if !index.roster.unban(&target).await? {
-                return Err(Refusal::NoSuchBan);
-            }
-            Ok(format!("lifted the ban of {target}"))
-        }
-    }
-}
-
-async fn link(index: &Index) -> Result<String, Refusal> {
-    let invite = match index.settings.access {
-        Access::Invite => Some(invite(index, INVITE_USES, INVITE_DAYS).await?),
-        _ => None,
-    };
-    Ok(index.join_host.link(index.keys.index_key(), invite).to_string())
-}
-
-async fn invite(index: &Index, uses: u32, days: u32) -> Result<String, StoreError> {
-    let now = now_unix_s();
-    index.store.create_invite(uses, now + u64::from(days) * DAY_S, None, now).await
 }

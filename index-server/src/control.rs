@@ -112,7 +112,7 @@ impl Session {
             Ok(collections) => collections,
             Err(end) => return end,
         };
-        let (line, said) = Line::new();
+        let (line, said) = Line::new(self.caller.origin);
         let attendance = match self.index.arrive(&self.caller, line.clone()).await {
             Ok(Some(attendance)) => attendance,
             Ok(None) => return End::Expelled,

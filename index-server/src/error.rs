@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use choir_shared::index_api::{ErrorCode, PROBLEM_JSON, Problem};
 
 use crate::search::SearchError;
-use crate::store::{ChangeError, EnrolError, RenameError, StoreError};
+use crate::store::{ChangeError, EnrolError, RenameError, ReportError, StoreError};
 
 /// The store is away only while the index stops or starts.
 const STORE_COMES_BACK: Duration = Duration::from_secs(5);
@@ -87,6 +87,15 @@ impl From<EnrolError> for ApiError {
         match error {
             EnrolError::InviteInvalid => Self::new(ErrorCode::InviteInvalid),
             EnrolError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReportError> for ApiError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::TooManyOfOne(_) | ReportError::TooMany(_) => Self::because(ErrorCode::QuotaExceeded, error),
+            ReportError::Store(error) => error.into(),
         }
     }
 }

@@ -3,12 +3,15 @@
 //! Presence, holdings in memory and watch lists must agree with the store. The rule for that: whatever changes what
 //! a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
 
+mod blocking;
+
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::extract::FromRef;
+use choir_shared::address::Subnet;
 use choir_shared::control::FromIndex;
 use choir_shared::index_api::UdpEndpoint;
 use choir_shared::{FileId, PeerId};
@@ -19,12 +22,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::caller::Caller;
 use crate::auth::roster::Roster;
+use crate::blocks::Blocks;
 use crate::control::Line;
 use crate::join_link::JoinHost;
 use crate::keys::IndexKeys;
 use crate::limits::Limits;
 use crate::online::Online;
-use crate::origin::Proxies;
+use crate::origin::{Origin, Proxies};
 use crate::presence::{ConnectionNumber, Departure, Presence};
 use crate::rendezvous::address_book::AddressBook;
 use crate::search::SearchEngine;
@@ -62,6 +66,11 @@ pub(crate) struct Parts {
     pub(crate) presence: Mutex<Presence<Line>>,
     pub(crate) watches: Mutex<Watches>,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) blocks: Blocks,
+    /// What the operator said last; empty for nothing.
+    pub(crate) message_of_the_day: Mutex<String>,
+    /// Held while all files are compared with the blocks.
+    pub(crate) enforcing: tokio::sync::Mutex<()>,
     pub(crate) addresses: Arc<AddressBook>,
     pub(crate) limits: Limits,
     pub(crate) join_host: JoinHost,
@@ -145,21 +154,22 @@ impl Index {
             return Ok(None);
         }
         let known = self.presence().has_place(&caller.peer);
-        if !known {
+        let files = if known {
+            self.online.held_by(caller.member).unwrap_or_default()
+        } else {
             let files = self.store.holdings(caller.member).await?;
-            self.gain(*caller, files, |online, member, files| online.arrive(member, files)).await;
-        }
+            self.gain(*caller, files.clone(), |online, member, files| online.arrive(member, files)).await;
+            files
+        };
         let arrival = self.presence().arrive(caller.peer, caller.member, line);
         if let Some(older) = arrival.superseded {
             older.say(FromIndex::Superseded);
         }
         self.measure_presence();
-        Ok(Some(Attendance {
-            index: self.clone(),
-            peer: caller.peer,
-            number: arrival.number,
-            departure: Departure::Lost,
-        }))
+        let attendance =
+            Attendance { index: self.clone(), peer: caller.peer, number: arrival.number, departure: Departure::Lost };
+        self.tell_blocked(&caller.peer, &files).await?;
+        Ok(Some(attendance))
     }
 
     /// Ends the leases that are over.
@@ -188,6 +198,47 @@ impl Index {
         self.measure_presence();
     }
 
+    /// Erases a member, its libraries and its name at once, even if whoever waits for it gives up.
+    pub(crate) async fn erase(&self, peer: PeerId, member: MemberNo) -> Result<(), StoreError> {
+        let index = self.clone();
+        let erased = async move {
+            index.store.erase(&peer).await?;
+            index.roster.forget(&peer);
+            index.expel(&peer, Some(member)).await;
+            index.published.notify_one();
+            Ok(())
+        };
+        self.to_the_end(erased).await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    pub(crate) fn message_of_the_day(&self) -> Option<String> {
+        let text = self.message_of_the_day.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(text.clone()).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn set_message_of_the_day(&self, text: String) {
+        *self.message_of_the_day.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// Puts everybody who comes from a network out of presence.
+    pub(crate) async fn expel_network(&self, network: &Subnet) {
+        let there: Vec<(PeerId, MemberNo)> = {
+            let presence = self.presence();
+            let connections = presence.connections();
+            let in_network = |peer: &PeerId, line: &Line| {
+                let met = self.addresses.address(peer).map(|address| Origin::of(address.ip()));
+                line.origin().lies_in(network) || met.is_some_and(|met| met.lies_in(network))
+            };
+            connections
+                .filter(|(peer, _, line)| in_network(peer, line))
+                .map(|(peer, member, _)| (*peer, member))
+                .collect()
+        };
+        for (peer, member) in there {
+            self.expel(&peer, Some(member)).await;
+        }
+    }
+
     /// What a change set did, if the peer has a place. `ids` are the files it named. Under the library lock.
     pub(crate) async fn library_changed(
         &self,
@@ -199,6 +250,7 @@ impl Index {
         self.published.notify_one();
         self.learn_numbers(ids).await?;
         if self.presence().has_place(&caller.peer) {
+            self.tell_blocked(&caller.peer, &added).await?;
             let change = move |online: &Online, member, added: &[FileNo]| {
                 online.remove(member, &removed);
                 online.add(member, added);
@@ -214,7 +266,8 @@ impl Index {
         let numbers = self.store.file_nos(&files).await?;
         let mut watches = self.watches();
         numbers.iter().for_each(|(file, number)| watches.learn(*file, *number));
-        let available = |file: &FileId| numbers.get(file).is_some_and(|number| self.online.sources(*number) > 0);
+        let is_there = |number: &FileNo| self.online.sources(*number) > 0 && !self.blocks.is_blocked(*number);
+        let available = |file: &FileId| numbers.get(file).is_some_and(is_there);
         Ok(files.into_iter().filter(available).collect())
     }
 
@@ -246,7 +299,7 @@ impl Index {
         let index = self.clone();
         let gained = tokio::task::spawn_blocking(move || {
             let mut awaited = index.watches().watched_among(&files);
-            awaited.retain(|file| index.online.sources(*file) == 0);
+            awaited.retain(|file| index.online.sources(*file) == 0 && !index.blocks.is_blocked(*file));
             change(&index.online, caller.member, &files);
             let news = index.watches().to_tell(&awaited, &caller.peer);
             for (watcher, files) in news {

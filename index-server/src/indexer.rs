@@ -37,7 +37,7 @@ pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, Searc
     let (identity, swept) = (store.catalogue_identity().await?, store.swept_revision().await?);
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
-        if std::fs::read(folder.join(MARKER)).ok().as_deref() == Some(&identity[..]) {
+        if is_of(&folder, &identity) {
             let opened = SearchEngine::open(&folder)?;
             // A new one is filled from what is there now.
             if !(1..swept).contains(&opened.0.last_revision()) {
@@ -53,6 +53,11 @@ pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, Searc
         Ok(SearchEngine::open(&folder)?)
     });
     opened.await.map_err(|_| OpenError::Panicked)?
+}
+
+/// Whether the search index in `folder` was made from the catalogue of this identity.
+pub(crate) fn is_of(folder: &Path, identity: &[u8; 16]) -> bool {
+    std::fs::read(folder.join(MARKER)).ok().as_deref() == Some(&identity[..])
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +80,17 @@ impl From<std::io::Error> for OpenError {
 pub(crate) async fn run(index: Index, indexer: Indexer) {
     let mut feed = Feed { index, indexer: Some(indexer) };
     let stopping = feed.index.stopping.clone();
+    let mut blocks_known = !feed.index.blocks.has_rules();
     while !stopping.is_cancelled() {
-        let pause = match feed.catch_up().await {
+        let caught_up = async {
+            // Nothing may be found before it is known what must not be.
+            if !blocks_known {
+                feed.index.enforce_blocks().await?;
+                blocks_known = true;
+            }
+            feed.catch_up().await
+        };
+        let pause = match caught_up.await {
             Ok(()) => LOOK,
             Err(error) => {
                 tracing::error!(%error, "the search index falls behind");
@@ -108,13 +122,14 @@ impl Feed {
         let newest = self.index.store.revision().await?;
         let (begun, mut uncommitted) = (Instant::now(), 0);
         while seen < newest && !self.index.stopping.is_cancelled() {
-            let files = self.index.store.changed_files(seen, BATCH).await?;
+            let mut files = self.index.store.changed_files(seen, BATCH).await?;
             let more = files.len() == BATCH as usize;
             uncommitted += files.len();
             seen = files.last().map_or(seen, |last| last.revision);
             if !more {
                 seen = seen.max(newest);
             }
+            self.index.sift_blocked(&mut files).await?;
             let commit = seen >= newest || uncommitted >= COMMIT_FILES;
             self.blocking(move |indexer| {
                 indexer.apply(&files)?;

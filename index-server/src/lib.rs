@@ -3,14 +3,15 @@
 //!
 //! **Start and stop.** [`run()`] builds the parts, owns every task and stops them in order. [`settings`] is what the
 //! operator decides; `data_dir` the folder it owns; `keys` its identity; `first_invite` and `join_link` how the first
-//! members come in; [`admin`] the operator's door; [`observe`] metrics and logs.
+//! members come in; [`admin`] the operator's door; [`observe`] metrics and logs;
+//! [`maintenance`] backups, checks and upgrades of a folder.
 //!
 //! **The way in.** `serve` has TCP, TLS and HTTP/1.1; `admission` counts connections; `origin` says where a request
 //! comes from; `auth` who sends it; `limits` how often. `routes` is the whole HTTP API, `input` what requests carry,
 //! `error` what is answered when something is wrong.
 //!
 //! **What it knows.** [`store`] keeps accounts and libraries, and `sweeper` has it rid itself of what nobody shares any
-//! more; [`search`] finds files by words, fed by `indexer`; [`online`] has what can be had from whom. `index` holds it all
+//! more; [`search`] finds files by words, fed by `indexer`; [`online`] has what can be had from whom; `blocks` what the operator lets nobody find. `index` holds it all
 //! together.
 //!
 //! **Who is here.** `control` is one peer's WebSocket; `presence` who is online and for how long; `watches` who waits
@@ -19,6 +20,7 @@
 pub mod admin;
 mod admission;
 mod auth;
+mod blocks;
 mod clock;
 mod control;
 mod data_dir;
@@ -31,6 +33,7 @@ mod join_link;
 mod keys;
 mod limits;
 mod mac;
+pub mod maintenance;
 pub mod observe;
 pub mod online;
 mod origin;

@@ -28,12 +28,21 @@ pub(crate) enum Limit {
     Changes,
     Sources,
     Browses,
+    Reports,
     Control,
 }
 
 impl Limit {
-    const ALL: [Self; 7] =
-        [Self::Logins, Self::Searches, Self::Introductions, Self::Changes, Self::Sources, Self::Browses, Self::Control];
+    const ALL: [Self; 8] = [
+        Self::Logins,
+        Self::Searches,
+        Self::Introductions,
+        Self::Changes,
+        Self::Sources,
+        Self::Browses,
+        Self::Reports,
+        Self::Control,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -43,6 +52,7 @@ impl Limit {
             Self::Changes => "changes",
             Self::Sources => "sources",
             Self::Browses => "browses",
+            Self::Reports => "reports",
             Self::Control => "control",
         }
     }
@@ -55,6 +65,7 @@ impl Limit {
             Self::Changes => settings.changes_per_minute,
             Self::Sources => settings.sources_per_minute,
             Self::Browses => settings.browses_per_minute,
+            Self::Reports => settings.reports_per_minute,
             Self::Control => settings.control_messages_per_minute,
         }
     }

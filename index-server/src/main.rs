@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use choir_index::maintenance::{self, State};
 use choir_index::settings::{Command, command};
 use choir_index::{admin, observe, run};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ async fn main() -> ExitCode {
     // Before anything else: with no provider, or with two, rustls panics when it is first used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match obey().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("choir-index: {error:#}");
             ExitCode::FAILURE
@@ -21,9 +22,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn obey() -> anyhow::Result<()> {
+async fn obey() -> anyhow::Result<ExitCode> {
     match command(std::env::args_os())? {
         Command::Ask { data_dir, question } => println!("{}", admin::ask(&data_dir, &question).await?),
+        Command::Maintain { data_dir, task } => {
+            observe::log_to_stderr();
+            let outcome = maintenance::perform(&data_dir, &task).await?;
+            println!("{}", outcome.text);
+            return Ok(if outcome.state == State::Sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Run(settings) => {
             observe::log_to_stderr();
             let shutdown = CancellationToken::new();
@@ -42,5 +49,5 @@ async fn obey() -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

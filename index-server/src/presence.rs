@@ -114,6 +114,11 @@ impl<C> Presence<C> {
         self.places.get(peer)?.connection.as_ref()
     }
 
+    /// Everybody online.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = (&PeerId, MemberNo, &C)> {
+        self.places.iter().filter_map(|(peer, place)| Some((peer, place.member, place.connection.as_ref()?)))
+    }
+
     /// Whether the peer is online or leased.
     pub(crate) fn has_place(&self, peer: &PeerId) -> bool {
         self.places.contains_key(peer)

@@ -10,6 +10,7 @@ mod introductions;
 mod library;
 mod me;
 mod peers;
+mod reports;
 mod search;
 mod sessions;
 
@@ -43,6 +44,7 @@ pub(crate) fn router(index: Index) -> Router {
         .route("/introductions", post(introductions::introduce))
         .route("/peers/{who}", get(peers::show))
         .route("/peers/{who}/library", get(peers::browse))
+        .route("/reports", post(reports::report))
         .route("/control", get(control::connect));
     Router::new()
         .nest(PREFIX, api)

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Doorkeeper;
 use crate::auth::roster::Roster;
+use crate::blocks::Blocks;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::first_invite::{FirstInviteError, first_invite};
 use crate::index::{Index, LibraryLocks, Parts};
@@ -135,6 +136,11 @@ async fn run_on(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let roster = Arc::new(Roster::load(store.clone()).await?);
+    let message_of_the_day = match store.message_of_the_day().await? {
+        Some(said) => said,
+        None => settings.description.message_of_the_day.clone().unwrap_or_default(),
+    };
+    let blocks = Blocks::load(&store).await?;
     let addresses = Arc::default();
     let invite = first_invite(&store, settings.access, &data_dir.invite_file()).await?;
     let join_link = doors.join_host.link(keys.index_key(), invite);
@@ -155,6 +161,9 @@ async fn run_on(
         presence: Presence::new().into(),
         watches: Watches::default().into(),
         roster,
+        blocks,
+        message_of_the_day: message_of_the_day.into(),
+        enforcing: tokio::sync::Mutex::default(),
         addresses,
         join_host: doors.join_host,
         published: Notify::new(),
@@ -262,6 +271,9 @@ async fn upkeep(index: Index) {
             metrics::gauge!("choir_index_members").set(counts.members as f64);
             metrics::gauge!("choir_index_files").set(counts.files as f64);
             metrics::gauge!("choir_index_holdings").set(counts.holdings as f64);
+        }
+        if let Ok(waiting) = index.store.waiting_reports().await {
+            metrics::gauge!("choir_index_reports_waiting").set(waiting as f64);
         }
     }
 }

@@ -21,7 +21,10 @@
 mod accounts;
 mod ballot;
 mod bans;
+mod blocks;
+mod branches;
 pub mod change_set;
+mod check;
 mod claims;
 mod collections;
 mod columns;
@@ -29,6 +32,7 @@ mod database;
 mod edit;
 mod election;
 mod error;
+mod export;
 mod files;
 mod folders;
 mod invites;
@@ -37,8 +41,12 @@ mod name;
 mod number_set;
 mod numbers;
 mod publish;
+mod reports;
 mod settle;
+mod snapshot;
 mod sweep;
+mod texts;
+mod upgrade;
 mod writer;
 
 #[cfg(test)]
@@ -55,13 +63,20 @@ use database::Database;
 
 pub use accounts::{EnrolError, Enrolment, Member, Named, RenameError};
 pub use bans::{Ban, BanTarget, InvalidBanTarget};
+pub use blocks::{Block, BlockTarget, InvalidBlockTarget};
+pub use branches::Joined;
+pub use check::{Finding, begin_anew, check_catalogue, recount};
 pub use error::{OpenError, StoreError};
+pub use export::Export;
 pub use files::{Counts, FileRow, IndexedFile};
-pub use invites::{AuditEntry, Invite};
+pub use invites::{AuditEntry, Invite, label as invite_label};
 pub use name::{DisplayName, InvalidName};
 pub use numbers::{FileNo, MemberNo};
 pub use publish::{Applied, ChangeError, Quotas};
+pub use reports::{QueueLimits, Report, ReportError, Which};
+pub use snapshot::{snapshot, verify};
 pub use sweep::{KEPT_S, Sweep, Swept};
+pub use upgrade::{Upgrade, upgrades};
 
 /// The databases of one index. Cheap to clone; all clones are the same store.
 #[derive(Clone)]

@@ -446,6 +446,10 @@ async fn hear_indexes(
                 Some(IndexEvent { what: Told::Available { files }, .. }) => downloads.available(&files),
                 // Whoever was introduced dials us; there is no more to do until both sides must.
                 Some(IndexEvent { index, what: Told::Introduced { peer, .. } }) => greetings.told_of(peer, index),
+                Some(IndexEvent { index, what: Told::Blocked { files, count, reason } }) => {
+                    let first = files.first().map(ToString::to_string);
+                    tracing::warn!(%index, count, ?first, reason, "an index lets nobody find files that you share");
+                }
                 None => return,
             },
             changed = waiting.changed() => match changed {

@@ -20,6 +20,9 @@ pub const MAX_WATCHED: usize = 500;
 /// Most unfinished downloads that one peer offers parts of.
 pub const MAX_FETCHING: usize = 100;
 
+/// Most files that one [`FromIndex::Blocked`] names.
+pub const MAX_TOLD_BLOCKED: usize = 500;
+
 /// What a peer says to its index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -52,6 +55,15 @@ pub enum FromIndex {
     Resync(CollectionState),
     /// Watched files that now have a source online.
     Available { files: Vec<FileId> },
+    /// Files of this peer that the operator lets nobody find. They stay in its library, and nobody is introduced for
+    /// them.
+    Blocked {
+        files: Vec<FileId>,
+        /// Of all that are meant; [`MAX_TOLD_BLOCKED`] are named.
+        count: u64,
+        /// In the operator's words; may be empty.
+        reason: String,
+    },
     /// A newer connection of the same key took over; this one ends.
     Superseded,
     /// The index shuts down; come back within so many seconds, at random.
@@ -86,6 +98,11 @@ mod tests {
         let text = format!(r#"{{"type":"resync","collection":"everyone","generation":3,"digest":"{zeros}"}}"#);
         assert_eq!(serde_json::to_string(&resync).unwrap(), text);
         assert_eq!(serde_json::from_str::<FromIndex>(&text).unwrap(), resync);
+        let file = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad-3";
+        let blocked =
+            FromIndex::Blocked { files: vec![file.parse().unwrap()], count: 1, reason: "asked to".to_owned() };
+        let text = format!(r#"{{"type":"blocked","files":["{file}"],"count":1,"reason":"asked to"}}"#);
+        assert_eq!(serde_json::to_string(&blocked).unwrap(), text);
         assert_eq!(serde_json::to_string(&FromIndex::Superseded).unwrap(), r#"{"type":"superseded"}"#);
     }
 

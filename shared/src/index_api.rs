@@ -7,6 +7,7 @@ pub mod albums;
 pub mod library;
 pub mod people;
 pub mod problem;
+pub mod reports;
 pub mod search;
 pub mod session;
 
@@ -17,6 +18,7 @@ pub use people::{
     Reach, Source, Sources,
 };
 pub use problem::{ErrorCode, Problem};
+pub use reports::{ReportReason, ReportRequest, Reported};
 pub use search::{Exactness, ExplainedWord, Explanation, FacetCount, Facets, SearchPage, SearchRow, TotalIs};
 pub use session::{Access, Challenge, Info, Limits, LoginRequest, Session, UdpEndpoint};
 

@@ -12,6 +12,7 @@ use crate::control::{FromIndex, FromPeer};
 use crate::identity::{Domain, SecretKey, sign_login, verify_login};
 use crate::index_api::{
     Album, AlbumPage, ChangeSet, ChangesAnswer, Info, Introduction, LibraryPage, LoginRequest, Problem, Profile,
+    ReportRequest, Reported,
     SearchPage, Session, Sources,
 };
 use crate::leaf::FileLength;
@@ -212,9 +213,12 @@ fn every_example_on_the_page_is_understood_and_written_alike() {
         check::<Introduction>,
         check::<Profile>,
         check::<LibraryPage>,
+        check::<ReportRequest>,
+        check::<Reported>,
         check::<FromPeer>,
         check::<FromPeer>,
         check::<FromPeer>,
+        check::<FromIndex>,
         check::<FromIndex>,
         check::<FromIndex>,
         check::<FromIndex>,

@@ -31,12 +31,12 @@ impl Bans {
         }
     }
 
-    pub(crate) fn hits_peer(&self, peer: &PeerId, now_unix_s: u64) -> bool {
-        self.peers.get(peer).is_some_and(|ban| !ban.is_over(now_unix_s))
+    pub(crate) fn of_peer(&self, peer: &PeerId, now_unix_s: u64) -> Option<&Ban> {
+        self.peers.get(peer).filter(|ban| !ban.is_over(now_unix_s))
     }
 
-    pub(crate) fn hits_network(&self, origin: Origin, now_unix_s: u64) -> bool {
-        self.networks.iter().filter(|ban| !ban.is_over(now_unix_s)).any(|ban| match &ban.target {
+    pub(crate) fn of_network(&self, origin: Origin, now_unix_s: u64) -> Option<&Ban> {
+        self.networks.iter().filter(|ban| !ban.is_over(now_unix_s)).find(|ban| match &ban.target {
             BanTarget::Prefix(subnet) => origin.lies_in(subnet),
             BanTarget::Peer(_) => false,
         })
@@ -58,18 +58,18 @@ mod tests {
         let peer = SecretKey::from_seed(&[1; 32]).peer_id();
         let mut bans = Bans::default();
         bans.add(ban(&peer.to_string(), Some(10)));
-        assert!(bans.hits_peer(&peer, 9) && !bans.hits_peer(&peer, 10));
+        assert!(bans.of_peer(&peer, 9).is_some() && bans.of_peer(&peer, 10).is_none());
         bans.add(ban(&peer.to_string(), None));
-        assert!(bans.hits_peer(&peer, u64::MAX));
+        assert!(bans.of_peer(&peer, u64::MAX).is_some());
         bans.lift(&BanTarget::Peer(peer));
-        assert!(!bans.hits_peer(&peer, 0));
+        assert!(bans.of_peer(&peer, 0).is_none());
     }
 
     #[test]
     fn a_network_is_banned_as_a_whole() {
         let mut bans = Bans::default();
         bans.add(ban("5.6.7.0/24", None));
-        let hits = |ip: &str| bans.hits_network(Origin::of(ip.parse().unwrap()), 0);
+        let hits = |ip: &str| bans.of_network(Origin::of(ip.parse().unwrap()), 0).is_some();
         assert!(hits("5.6.7.8") && hits("::ffff:5.6.7.9") && !hits("5.6.8.1"));
     }
 }

@@ -39,9 +39,7 @@ impl FromRequestParts<Index> for Caller {
         let text = text.ok_or_else(|| ApiError::new(ErrorCode::NotLoggedIn))?;
         let token = Token::open(&index.keys.tokens, text, now_unix_s())
             .map_err(|refused| ApiError::because(ErrorCode::NotLoggedIn, refused))?;
-        if index.roster.is_banned(&token.peer) || index.roster.is_network_banned(origin) {
-            return Err(ApiError::new(ErrorCode::Banned));
-        }
+        index.roster.unless_banned(&token.peer, origin)?;
         // Erased members keep a token for a while; who has joined again has another number.
         match index.roster.member(&token.peer).await? {
             Some(member) if member == token.member => Ok(Self { peer: token.peer, member, origin }),

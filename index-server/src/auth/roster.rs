@@ -6,14 +6,18 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use choir_shared::PeerId;
+use choir_shared::index_api::ErrorCode;
 
 use super::bans::Bans;
 use crate::clock::now_unix_s;
+use crate::error::ApiError;
 use crate::origin::Origin;
 use crate::store::{Ban, BanTarget, MemberNo, Store, StoreError};
 
 /// So many members are remembered; then all are forgotten and looked up again. Some 10 MB.
 const REMEMBERED: usize = 100_000;
+
+const DAY_S: u64 = 24 * 60 * 60;
 
 pub(crate) struct Roster {
     store: Store,
@@ -61,11 +65,30 @@ impl Roster {
     }
 
     pub(crate) fn is_banned(&self, peer: &PeerId) -> bool {
-        self.inside().bans.hits_peer(peer, now_unix_s())
+        self.inside().bans.of_peer(peer, now_unix_s()).is_some()
     }
 
     pub(crate) fn is_network_banned(&self, origin: Origin) -> bool {
-        self.inside().bans.hits_network(origin, now_unix_s())
+        self.inside().bans.of_network(origin, now_unix_s()).is_some()
+    }
+
+    /// Refuses a peer that is banned, or whose network is, and says why and for how long.
+    pub(crate) fn unless_banned(&self, peer: &PeerId, origin: Origin) -> Result<(), ApiError> {
+        let (inside, now) = (self.inside(), now_unix_s());
+        let Some(ban) = inside.bans.of_peer(peer, now).or_else(|| inside.bans.of_network(origin, now)) else {
+            return Ok(());
+        };
+        let days = ban.until_unix_s.map(|until| (until - now).div_ceil(DAY_S));
+        let term = days.map(|days| format!("for {days} more {}", if days == 1 { "day" } else { "days" }));
+        let told: Vec<&str> = [Some(ban.reason.as_str()), term.as_deref()]
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+            .collect();
+        match told.is_empty() {
+            true => Err(ApiError::new(ErrorCode::Banned)),
+            false => Err(ApiError::because(ErrorCode::Banned, told.join(", "))),
+        }
     }
 
     pub(crate) async fn ban(&self, ban: Ban) -> Result<(), StoreError> {

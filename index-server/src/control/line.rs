@@ -5,6 +5,8 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
+use crate::origin::Origin;
+
 /// Messages that wait to be written. Introductions and news fill it, a few a second at the worst; a peer that has
 /// not read so many is not reading at all, and is hung up on.
 const QUEUE: usize = 64;
@@ -13,12 +15,13 @@ const QUEUE: usize = 64;
 pub(crate) struct Line {
     messages: mpsc::Sender<FromIndex>,
     hung_up: CancellationToken,
+    origin: Origin,
 }
 
 impl Line {
-    pub(super) fn new() -> (Self, mpsc::Receiver<FromIndex>) {
+    pub(super) fn new(origin: Origin) -> (Self, mpsc::Receiver<FromIndex>) {
         let (messages, said) = mpsc::channel(QUEUE);
-        (Self { messages, hung_up: CancellationToken::new() }, said)
+        (Self { messages, hung_up: CancellationToken::new(), origin }, said)
     }
 
     /// Queues a message. Whether it was: the connection may be at its end.
@@ -31,6 +34,11 @@ impl Line {
             }
             Err(TrySendError::Closed(_)) => false,
         }
+    }
+
+    /// Where the connection comes from.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Ends the connection without another word.
@@ -49,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_read_is_hung_up_on() {
-        let (line, mut said) = Line::new();
+        let (line, mut said) = Line::new(Origin::of([127, 0, 0, 1].into()));
         for _ in 0..QUEUE {
             assert!(line.say(FromIndex::Superseded));
         }

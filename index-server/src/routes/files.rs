@@ -23,19 +23,30 @@ pub(super) async fn show(
     caller.count(&index, Limit::Browses)?;
     let unknown = || ApiError::because(ErrorCode::NotFound, "nobody here has shared this file");
     let number = index.store.file_no(&file).await?.ok_or_else(unknown)?;
+    unless_blocked(&index, number)?;
     // A file that nobody holds any more keeps its number.
     let file = index.store.files_by_no(&[number]).await?.pop().filter(|file| file.holders > 0);
     file.map(|file| Json(search_row(&index, file))).ok_or_else(unknown)
 }
 
-/// A file that the index does not know has no sources; that is an answer, and no error: it may be waited for.
+/// Who asks for a blocked file by its id is told why it is not here.
+pub(super) fn unless_blocked(index: &Index, file: FileNo) -> Result<(), ApiError> {
+    match index.blocks.reason(file) {
+        Some(reason) if reason.is_empty() => Err(ApiError::new(ErrorCode::Blocked)),
+        Some(reason) => Err(ApiError::because(ErrorCode::Blocked, reason)),
+        None => Ok(()),
+    }
+}
+
+/// A file that the index does not know, or that is blocked, has no sources; that is an answer, and no error: it may be waited for.
 pub(super) async fn sources(
     State(index): State<Index>,
     caller: Caller,
     Path(file): Path<FileId>,
 ) -> Result<Json<Sources>, ApiError> {
     caller.count(&index, Limit::Sources)?;
-    let Some(number) = index.store.file_no(&file).await? else {
+    let number = index.store.file_no(&file).await?.filter(|number| !index.blocks.is_blocked(*number));
+    let Some(number) = number else {
         return Ok(Json(Sources { sources: Vec::new(), online: 0 }));
     };
     let sources = draw(&index, &caller, number).await?;

@@ -22,7 +22,7 @@ pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
         rendezvous: Some(index.rendezvous.clone()),
         contact: description.contact,
         rules: description.rules,
-        message_of_the_day: description.message_of_the_day,
+        message_of_the_day: index.message_of_the_day(),
         reconnect_spread_s: index.settings.limits.reconnect_spread_seconds,
     })
 }

@@ -50,6 +50,7 @@ async fn offers(index: &Index, request: &IntroductionRequest) -> Result<bool, Ap
         return Err(ApiError::new(ErrorCode::Offline));
     }
     let Some(file) = index.store.file_no(&request.file).await? else { return Ok(false) };
+    super::files::unless_blocked(index, file)?;
     Ok(index.online.holders(file, usize::MAX, 0).contains(&holder)
         || index.online.partial_holders(file, usize::MAX, 0).contains(&holder))
 }

@@ -37,15 +37,8 @@ pub(super) async fn update(
 /// Erases the caller, its libraries and its name at once.
 pub(super) async fn erase(State(index): State<Index>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.count(&index, Limit::Changes)?;
-    let everything = index.clone();
-    let erased = async move {
-        everything.store.erase(&caller.peer).await?;
-        everything.roster.forget(&caller.peer);
-        everything.expel(&caller.peer, Some(caller.member)).await;
-        everything.published.notify_one();
-        Ok(StatusCode::NO_CONTENT)
-    };
-    index.to_the_end(erased).await.map_err(ApiError::internal)?
+    index.erase(caller.peer, caller.member).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn me(index: &Index, caller: &Caller) -> Result<Me, ApiError> {

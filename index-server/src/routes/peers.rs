@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use choir_shared::PeerId;
 use choir_shared::index_api::{ErrorCode, LibraryPage, Profile};
+use choir_shared::{FileId, PeerId};
 use serde::Deserialize;
 
 use crate::auth::caller::Caller;
@@ -56,6 +56,9 @@ pub(super) async fn browse(
     let mut page = index.store.library_page(&member, &place.folder, place.cursor.as_deref(), PAGE).await?;
     let files: Vec<_> = page.files.iter().map(|row| row.file_id).collect();
     let numbers = index.store.file_nos(&files).await?;
+    let is_blocked = |file: &FileId| numbers.get(file).is_some_and(|number| index.blocks.is_blocked(*number));
+    // Its owner sees it still.
+    page.files.retain(|row| member.peer == caller.peer || !is_blocked(&row.file_id));
     for row in &mut page.files {
         row.sources = numbers.get(&row.file_id).map_or(0, |number| index.online.sources(*number));
     }

@@ -53,7 +53,9 @@ pub(super) async fn permit(index: &Index) -> Result<SemaphorePermit<'_>, ApiErro
 
 async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {
     let files = index.store.files_by_no(&found.hits).await?;
-    let results = files.into_iter().map(|file| search_row(index, file)).collect();
+    // What was blocked a moment ago may still be in the search index.
+    let files = files.into_iter().filter(|file| !index.blocks.is_blocked(file.no));
+    let results = files.map(|file| search_row(index, file)).collect();
     Ok(SearchPage {
         total: found.total,
         total_is: found.total_is,

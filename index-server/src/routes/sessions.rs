@@ -35,9 +35,7 @@ pub(super) async fn log_in(
         return Err(ApiError::new(ErrorCode::LoginFailed));
     }
     index.limits.count_key(Limit::Logins, &login.peer)?;
-    if index.roster.is_banned(&login.peer) || index.roster.is_network_banned(origin) {
-        return Err(ApiError::new(ErrorCode::Banned));
-    }
+    index.roster.unless_banned(&login.peer, origin)?;
     let member = admit(&index, &login, now).await?;
     index.roster.remember(login.peer, member.no);
     let expires_unix_s = now + SESSION_SECONDS;

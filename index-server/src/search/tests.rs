@@ -64,7 +64,7 @@ impl Catalogue {
 
 fn file(no: u32, claim: Claim, holders: u32) -> IndexedFile {
     let id = FileId::new(Digest::of(&no.to_le_bytes()), FileLength::new(1_000 + u64::from(no)).unwrap());
-    IndexedFile { no: FileNo(no), id, revision: u64::from(no), claim, holders }
+    IndexedFile { no: FileNo(no), id, revision: u64::from(no), claim, holders, blocked: false }
 }
 
 fn song(artist: &str, title: &str) -> Claim {

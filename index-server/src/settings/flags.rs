@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::file::FileSettings;
 use super::{Access, Settings, SettingsError};
+use crate::admin::Request;
+use crate::maintenance::{Extent, Migrate, Repair, Task};
 use crate::store::BanTarget;
 
 /// What the command line asks for.
@@ -17,7 +19,12 @@ pub enum Command {
     /// A question to the index that runs in this folder.
     Ask {
         data_dir: PathBuf,
-        question: crate::admin::Request,
+        question: Request,
+    },
+    /// Something to be done to this folder.
+    Maintain {
+        data_dir: PathBuf,
+        task: Task,
     },
 }
 
@@ -100,19 +107,158 @@ enum Action {
         /// For how many days
         #[arg(long, default_value_t = crate::admin::INVITE_DAYS)]
         days: u32,
+        /// The member who answers for those who come with it (key or name) [default: the operator]
+        #[arg(long, value_name = "PEER")]
+        by: Option<String>,
     },
+    /// List the invites that still let somebody in
+    Invites,
+    /// Revoke an invite, named by what `invites` prints
+    Revoke { invite: String },
+    /// List the members, and who invited whom
+    Members,
     /// Shut out a peer (its key, 52 letters) or a network (address/bits)
     Ban {
-        target: BanTarget,
-        /// For the index's own records
+        target: String,
+        /// Told to whoever is banned
         #[arg(long, default_value = "")]
         reason: String,
         /// For how many days [default: for good]
         #[arg(long)]
         days: Option<u32>,
+        /// A member, by key or name, and everybody who came through it
+        #[arg(long)]
+        branch: bool,
     },
     /// Lift a ban
     Unban { target: BanTarget },
+    /// List the bans
+    Bans,
+    /// Let nobody find a file, an audio, an album or a phrase; holders are told
+    Block {
+        #[arg(value_parser = BLOCK_KINDS)]
+        kind: String,
+        /// A file id; for an audio its root or a file that has it; for an album its key or a file of it; words
+        value: String,
+        /// Told to those who hold what is blocked
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Lift a block
+    Unblock {
+        #[arg(value_parser = BLOCK_KINDS)]
+        kind: String,
+        value: String,
+    },
+    /// List the blocks
+    Blocks,
+    /// List the reports that wait, or close one
+    Report {
+        /// Take this report off the queue
+        #[arg(long, value_name = "NUMBER")]
+        close: Option<u64>,
+        /// What came of it
+        #[arg(long, default_value = "", requires = "close")]
+        outcome: String,
+        /// Also those that are closed, newest first
+        #[arg(long, conflicts_with = "close")]
+        all: bool,
+    },
+    /// Say who a member is (key or name), or change its name
+    Name {
+        peer: String,
+        new_name: Option<String>,
+        /// Take its name away
+        #[arg(long, conflicts_with = "new_name")]
+        free: bool,
+    },
+    /// Print the message of the day, or change it; it wins over the settings
+    Motd {
+        text: Option<String>,
+        /// Say nothing
+        #[arg(long, conflicts_with = "text")]
+        clear: bool,
+    },
+    /// Print all that is kept of a peer (key or name), as JSON
+    Export { peer: String },
+    /// Erase a member (key or name), its name and its libraries
+    Erase { peer: String },
+    /// List what operators did, the latest first
+    Audit {
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Verify the databases and the search index; exits with 1 if something is wrong
+    Check {
+        /// Mend what can be mended; the index must be stopped
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Copy accounts and key into a new folder, also while the index runs
+    Backup {
+        to: PathBuf,
+        /// Also the catalogue, which peers would otherwise publish again
+        #[arg(long)]
+        all: bool,
+    },
+    /// Put a backup in the place of what is there, which is kept; the index must be stopped
+    Restore { from: PathBuf },
+    /// Bring the databases up to date, as the next start would; the index must be stopped
+    Migrate {
+        /// Only say what would change; exits with 1 if something would
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+const BLOCK_KINDS: [&str; 4] = ["file", "audio", "album", "phrase"];
+
+enum Order {
+    Question(Request),
+    Task(Task),
+}
+
+impl Action {
+    /// What is asked of the running index, or done to its folder; `None` to run one.
+    fn order(self) -> Option<Order> {
+        let question = match self {
+            Self::Run => return None,
+            Self::Check { repair } => {
+                return Some(Order::Task(Task::Check { repair: if repair { Repair::Mend } else { Repair::Look } }));
+            }
+            Self::Backup { to, all } => {
+                let extent = if all { Extent::Everything } else { Extent::Accounts };
+                return Some(Order::Task(Task::Backup { to, extent }));
+            }
+            Self::Restore { from } => return Some(Order::Task(Task::Restore { from })),
+            Self::Migrate { check } => {
+                return Some(Order::Task(Task::Migrate { mode: if check { Migrate::Look } else { Migrate::Do } }));
+            }
+            Self::Link => Request::Link,
+            Self::Invite { uses, days, by } => Request::Invite { uses, days, by },
+            Self::Invites => Request::Invites,
+            Self::Revoke { invite } => Request::Revoke { invite },
+            Self::Members => Request::Members,
+            Self::Ban { target, reason, days, branch: true } => Request::BanBranch { peer: target, reason, days },
+            Self::Ban { target, reason, days, branch: false } => Request::Ban { target, reason, days },
+            Self::Unban { target } => Request::Unban { target: target.to_string() },
+            Self::Bans => Request::Bans,
+            Self::Block { kind, value, reason } => Request::Block { kind, value, reason },
+            Self::Unblock { kind, value } => Request::Unblock { kind, value },
+            Self::Blocks => Request::Blocks,
+            Self::Report { close: Some(no), outcome, .. } => Request::CloseReport { no, outcome },
+            Self::Report { all, .. } => Request::Reports { all },
+            Self::Name { peer, free: true, .. } => Request::FreeName { peer },
+            Self::Name { peer, new_name: Some(name), .. } => Request::Rename { peer, name },
+            Self::Name { peer, .. } => Request::Name { peer },
+            Self::Motd { clear: true, .. } => Request::MessageOfTheDay { text: Some(String::new()) },
+            Self::Motd { text, .. } => Request::MessageOfTheDay { text },
+            Self::Export { peer } => Request::Export { peer },
+            Self::Erase { peer } => Request::Erase { peer },
+            Self::Audit { limit } => Request::Audit { limit },
+        };
+        Some(Order::Question(question))
+    }
 }
 
 impl Cli {
@@ -124,18 +270,11 @@ impl Cli {
         // Paths in a file are meant as seen from the file.
         let from_file = file.data_dir.as_ref().map(|dir| file_dir.unwrap_or_default().join(dir));
         let data_dir = self.place.data_dir.or(from_file).or_else(default_data_dir).ok_or(SettingsError::NoHome)?;
-        let question = match self.action {
-            None | Some(Action::Run) => {
-                return Settings::resolve(self.run, file, data_dir).map(Box::new).map(Command::Run);
-            }
-            Some(Action::Link) => crate::admin::Request::Link,
-            Some(Action::Invite { uses, days }) => crate::admin::Request::Invite { uses, days },
-            Some(Action::Ban { target, reason, days }) => {
-                crate::admin::Request::Ban { target: target.to_string(), reason, days }
-            }
-            Some(Action::Unban { target }) => crate::admin::Request::Unban { target: target.to_string() },
-        };
-        Ok(Command::Ask { data_dir, question })
+        match self.action.and_then(Action::order) {
+            Some(Order::Question(question)) => Ok(Command::Ask { data_dir, question }),
+            Some(Order::Task(task)) => Ok(Command::Maintain { data_dir, task }),
+            None => Settings::resolve(self.run, file, data_dir).map(Box::new).map(Command::Run),
+        }
     }
 }
 

@@ -33,6 +33,12 @@ pub struct LimitSettings {
     pub sources_per_minute: NonZeroU32,
     /// Folders opened, peers looked at.
     pub browses_per_minute: NonZeroU32,
+    /// Nobody finds more to complain of in a minute and writes it down.
+    pub reports_per_minute: NonZeroU32,
+    /// Reports of one member that wait for the operator.
+    pub waiting_reports_per_peer: u64,
+    /// Reports that wait for the operator; some kilobytes each at the most, and nobody reads more.
+    pub waiting_reports: u64,
     /// Messages on a control connection, and connections made.
     pub control_messages_per_minute: NonZeroU32,
     /// Searches that run at the same time; more wait, and after a while are refused. Some more than processors,
@@ -75,6 +81,9 @@ impl Default for LimitSettings {
             changes_per_minute: const { per_minute(120) },
             sources_per_minute: const { per_minute(1200) },
             browses_per_minute: const { per_minute(300) },
+            reports_per_minute: const { per_minute(10) },
+            waiting_reports_per_peer: 50,
+            waiting_reports: 10_000,
             control_messages_per_minute: const { per_minute(120) },
             searches_at_once: 16,
             changes_at_once: 2,

@@ -14,7 +14,7 @@ fn resolve(arguments: &[&str], file: &str) -> Result<Settings, SettingsError> {
     let arguments = [&["choir-index", "--data-dir", "/srv/choir", "--config", &path], arguments].concat();
     match Cli::try_parse_from(arguments).unwrap().resolve()? {
         Command::Run(settings) => Ok(*settings),
-        Command::Ask { .. } => panic!("not a command to run"),
+        Command::Ask { .. } | Command::Maintain { .. } => panic!("not a command to run"),
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::columns::{json, peer, time};
 use super::error::StoreError;
+use super::invites::{Redeemed, note};
 use super::name::DisplayName;
 use super::numbers::MemberNo;
 use super::{Store, invites};
@@ -114,6 +115,12 @@ impl Store {
         self.accounts.writer.run(move |db| Box::pin(async move { rename(db, &peer, &name, now_unix_s).await })).await
     }
 
+    /// Takes the member's name away, at the operator's word. Whether it had one.
+    pub async fn free_name(&self, peer: &PeerId, now_unix_s: u64) -> Result<bool, StoreError> {
+        let peer = *peer;
+        self.accounts.writer.run(move |db| Box::pin(async move { free_name(db, &peer, now_unix_s).await })).await
+    }
+
     /// Whether others may browse the member's library.
     pub async fn set_browsable(&self, peer: &PeerId, browsable: bool) -> Result<(), StoreError> {
         let peer = *peer;
@@ -134,14 +141,8 @@ impl Store {
 
     /// Removes the account alone.
     pub(super) async fn erase_account(&self, peer: &PeerId) -> Result<Option<MemberNo>, StoreError> {
-        let change =
-            sqlx::query_scalar("DELETE FROM members WHERE peer = ?1 RETURNING no").bind(peer.as_bytes().to_vec());
-        let erased: Option<u32> = self
-            .accounts
-            .writer
-            .run(move |db| Box::pin(async move { Ok::<_, StoreError>(change.fetch_optional(db).await?) }))
-            .await?;
-        Ok(erased.map(MemberNo))
+        let peer = *peer;
+        self.accounts.writer.run(move |db| Box::pin(async move { erase(db, &peer).await })).await
     }
 
     /// Those of the owners whose number is no longer, or never was, that of their key.
@@ -162,18 +163,50 @@ async fn enrol(
     if let Some(member) = find(database, peer).await? {
         return Ok(member);
     }
-    if let Some(invite) = invite
-        && !invites::redeem(database, &invite, now_unix_s).await?
-    {
-        return Err(EnrolError::InviteInvalid);
-    }
-    sqlx::query("INSERT INTO members (peer, created_unix_s, last_seen_unix_s) VALUES (?1, ?2, ?2)")
-        .bind(peer.as_bytes().as_slice())
-        .bind(time(now_unix_s))
-        .execute(&mut *database)
-        .await
-        .map_err(StoreError::from)?;
+    let invited_by = match &invite {
+        None => None,
+        Some(invite) => match invites::redeem(database, invite, now_unix_s).await? {
+            Some(Redeemed { created_by }) => created_by,
+            None => return Err(EnrolError::InviteInvalid),
+        },
+    };
+    sqlx::query(
+        "INSERT INTO members (peer, created_unix_s, last_seen_unix_s, invite, invited_by) VALUES (?1, ?2, ?2, ?3, ?4)",
+    )
+    .bind(peer.as_bytes().as_slice())
+    .bind(time(now_unix_s))
+    .bind(invite.map(|invite| invite.as_bytes().to_vec()))
+    .bind(invited_by)
+    .execute(&mut *database)
+    .await
+    .map_err(StoreError::from)?;
     Ok(find(database, peer).await?.ok_or(StoreError::Corrupt("a member that vanished"))?)
+}
+
+async fn erase(database: &mut SqliteConnection, peer: &PeerId) -> Result<Option<MemberNo>, StoreError> {
+    sqlx::query("UPDATE reports SET reporter = NULL WHERE reporter = ?1")
+        .bind(peer.as_bytes().as_slice())
+        .execute(&mut *database)
+        .await?;
+    let erased: Option<u32> = sqlx::query_scalar("DELETE FROM members WHERE peer = ?1 RETURNING no")
+        .bind(peer.as_bytes().as_slice())
+        .fetch_optional(database)
+        .await?;
+    Ok(erased.map(MemberNo))
+}
+
+async fn free_name(database: &mut SqliteConnection, peer: &PeerId, now_unix_s: u64) -> Result<bool, StoreError> {
+    let freed = sqlx::query(
+        "UPDATE members SET name = NULL, folded = NULL, skeleton = NULL WHERE peer = ?1 AND name IS NOT NULL",
+    )
+    .bind(peer.as_bytes().as_slice())
+    .execute(&mut *database)
+    .await?;
+    if freed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    note(database, now_unix_s, &format!("took the name of {peer}")).await?;
+    Ok(true)
 }
 
 async fn rename(
@@ -220,7 +253,7 @@ async fn find(database: &mut SqliteConnection, peer: &PeerId) -> Result<Option<M
     row.as_ref().map(read).transpose()
 }
 
-fn read(row: &SqliteRow) -> Result<Member, StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<Member, StoreError> {
     Ok(Member {
         no: MemberNo(row.try_get("no")?),
         peer: peer(row.try_get("peer")?)?,

@@ -13,10 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::error::OpenError;
+use super::upgrade;
 use super::writer::Writer;
 
-static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/sqlite/accounts");
-static CATALOGUE: Migrator = sqlx::migrate!("../migrations/sqlite/catalogue");
+pub(super) static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/sqlite/accounts");
+pub(super) static CATALOGUE: Migrator = sqlx::migrate!("../migrations/sqlite/catalogue");
 
 /// Measured for holdings: 8 KiB pages keep the tree one level lower than 4 KiB.
 const CATALOGUE_PAGE_BYTES: u32 = 8192;
@@ -98,6 +99,22 @@ pub(super) async fn open_catalogue(dir: &Path, options: Options, tracker: &TaskT
     Ok(Database::new(connect, connection, options, tracker))
 }
 
+/// A connection for looking only, also at a database that is in use.
+pub(super) async fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
+    // Without a journal mode: to set one is to write.
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    connect(path, options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging()).await
+}
+
+/// A connection to a database that is there and that nobody else uses.
+pub(super) async fn read_write(path: &Path) -> Result<SqliteConnection, OpenError> {
+    connect(path, connect_options(path).create_if_missing(false)).await
+}
+
+async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
+    options.connect().await.map_err(|error| sorted(path, error))
+}
+
 fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
@@ -113,10 +130,7 @@ async fn checked(
     connect: &SqliteConnectOptions,
     migrations: &Migrator,
 ) -> Result<SqliteConnection, OpenError> {
-    let sort_error = |error: sqlx::Error| match result_code(&error) {
-        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => damaged(path, error.to_string()),
-        _ => OpenError::Database(path.to_owned(), error),
-    };
+    let sort_error = |error: sqlx::Error| sorted(path, error);
     let mut connection = connect.connect().await.map_err(sort_error)?;
     match check_and_migrate(path, &mut connection, migrations, sort_error).await {
         Ok(()) => Ok(connection),
@@ -139,10 +153,21 @@ async fn check_and_migrate(
     if finding != "ok" {
         return Err(damaged(path, finding));
     }
+    if std::ptr::eq(migrations, &ACCOUNTS) {
+        upgrade::keep_accounts(path, connection).await?;
+    }
     migrations.run(connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => sort_error(error),
         error => OpenError::Migration(path.to_owned(), error),
     })
+}
+
+/// Damage, or circumstance.
+fn sorted(path: &Path, error: sqlx::Error) -> OpenError {
+    match result_code(&error) {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => damaged(path, error.to_string()),
+        _ => OpenError::Database(path.to_owned(), error),
+    }
 }
 
 fn damaged(path: &Path, reason: String) -> OpenError {
@@ -156,7 +181,7 @@ fn result_code(error: &sqlx::Error) -> Option<u32> {
 }
 
 /// Renames the database with its log, so that it can still be looked at.
-fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+pub(super) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let aside = with_suffix(path, &format!(".corrupt-{now}"));
     fs::rename(path, &aside)?;

@@ -34,12 +34,14 @@ pub struct IndexedFile {
     pub revision: u64,
     pub claim: Claim,
     pub holders: u32,
+    /// Whether the operator lets nobody find it. Not known to the store.
+    pub blocked: bool,
 }
 
 impl IndexedFile {
-    /// Whether search should find it: a song that somebody holds.
+    /// Whether search should find it: a song that somebody holds and nobody has blocked.
     pub fn is_searchable(&self) -> bool {
-        self.holders > 0 && self.claim.kind == Kind::Song
+        self.holders > 0 && !self.blocked && self.claim.kind == Kind::Song
     }
 }
 
@@ -93,16 +95,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.catalogue.readers)
         .await?;
-        let read = |row: &SqliteRow| {
-            Ok(IndexedFile {
-                no: FileNo(row.try_get("no")?),
-                id: file_id(row)?,
-                revision: row.try_get("revision")?,
-                claim: claim(row.try_get("claim")?)?,
-                holders: row.try_get("holders")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(indexed_file).collect()
     }
 
     /// The revision of the latest change.
@@ -155,7 +148,19 @@ pub(super) fn file_row(row: &SqliteRow) -> Result<FileRow, StoreError> {
     })
 }
 
-fn file_id(row: &SqliteRow) -> Result<FileId, StoreError> {
+/// From the columns no, root, length, revision, holders and claim.
+pub(super) fn indexed_file(row: &SqliteRow) -> Result<IndexedFile, StoreError> {
+    Ok(IndexedFile {
+        no: FileNo(row.try_get("no")?),
+        id: file_id(row)?,
+        revision: row.try_get("revision")?,
+        claim: claim(row.try_get("claim")?)?,
+        holders: row.try_get("holders")?,
+        blocked: false,
+    })
+}
+
+pub(super) fn file_id(row: &SqliteRow) -> Result<FileId, StoreError> {
     let length = FileLength::new(row.try_get("length")?).map_err(|_| StoreError::Corrupt("a length out of range"))?;
     Ok(FileId::new(digest(row.try_get("root")?)?, length))
 }

@@ -19,6 +19,9 @@ const CODE_LETTERS: usize = 16;
 /// Letters between two hyphens.
 const GROUP_LETTERS: usize = 4;
 
+/// Of an invite's hash, to name it by.
+const LABEL_DIGITS: usize = 12;
+
 const HASH_DOMAIN: &[u8] = b"choir invite 1";
 
 /// An invite that still lets somebody in. Its code is not known here.
@@ -104,20 +107,34 @@ pub(super) fn hash(code: &str) -> Digest {
     Digest::of_parts(&[HASH_DOMAIN, plain.collect::<String>().as_bytes()])
 }
 
+/// An invite that was good for one more.
+pub(super) struct Redeemed {
+    /// The key of whoever had it made.
+    pub(super) created_by: Option<Vec<u8>>,
+}
+
 /// Takes one use off, if there is one left.
 pub(super) async fn redeem(
     database: &mut SqliteConnection,
     hash: &Digest,
     now_unix_s: u64,
-) -> Result<bool, StoreError> {
-    let used = sqlx::query(
-        "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ?1 AND uses_left > 0 AND expires_unix_s > ?2",
+) -> Result<Option<Redeemed>, StoreError> {
+    let used: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+        "UPDATE invites SET uses_left = uses_left - 1
+         WHERE code_hash = ?1 AND uses_left > 0 AND expires_unix_s > ?2 RETURNING created_by",
     )
     .bind(hash.as_bytes().as_slice())
     .bind(time(now_unix_s))
-    .execute(database)
+    .fetch_optional(database)
     .await?;
-    Ok(used.rows_affected() == 1)
+    Ok(used.map(|created_by| Redeemed { created_by }))
+}
+
+/// What an operator calls an invite: enough digits of its hash to tell it from the others.
+pub fn label(hash: &Digest) -> String {
+    let mut digits = hash.to_string();
+    digits.truncate(LABEL_DIGITS);
+    digits
 }
 
 async fn insert(
@@ -139,7 +156,7 @@ async fn insert(
     .execute(&mut *database)
     .await?;
     let by = by.map_or_else(|| "the operator".to_owned(), |by| by.to_string());
-    note(database, now_unix_s, &format!("invite {} for {uses} made by {by}", hash.short())).await
+    note(database, now_unix_s, &format!("invite {} for {uses} made for {by}", label(hash))).await
 }
 
 async fn revoke(database: &mut SqliteConnection, hash: &Digest, now_unix_s: u64) -> Result<bool, StoreError> {
@@ -150,7 +167,7 @@ async fn revoke(database: &mut SqliteConnection, hash: &Digest, now_unix_s: u64)
     if gone.rows_affected() == 0 {
         return Ok(false);
     }
-    note(database, now_unix_s, &format!("invite {} revoked", hash.short())).await?;
+    note(database, now_unix_s, &format!("invite {} revoked", label(hash))).await?;
     Ok(true)
 }
 

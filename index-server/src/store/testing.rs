@@ -42,6 +42,16 @@ impl World {
         Self { dir, store, tracker }
     }
 
+    /// Its folder, when nothing runs on it any more.
+    pub(crate) async fn closed(self) -> tempfile::TempDir {
+        let Self { dir, store, tracker } = self;
+        store.close().await;
+        drop(store);
+        tracker.close();
+        tracker.wait().await;
+        dir
+    }
+
     /// A member whose network is its own.
     pub(crate) async fn member(&self, seed: u8) -> Sharer {
         let secret = SecretKey::from_seed(&[seed; 32]);

@@ -5,14 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use choir_index::admin::{AskError, Request, ask};
 use choir_index::settings::Access;
 use choir_index::{RunError, run};
+use choir_shared::control::FromIndex;
 use choir_shared::identity::SecretKey;
-use choir_shared::index_api::{ErrorCode, Session};
+use choir_shared::index_api::{ErrorCode, LibraryPage, Reported, SearchRow, Session, Sources};
 use choir_shared::link::Link;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::send;
 use crate::web_socket::{Control, Heard};
-use crate::world::World;
+use crate::world::{World, song};
 
 #[tokio::test]
 async fn a_new_link_lets_a_new_member_in() {
@@ -25,7 +26,7 @@ async fn a_new_link_lets_a_new_member_in() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let _: Session = world.log_in(&secret, |login| login.invite = join.invite).await.json();
 
-    let answer = ask(&world.settings.data_dir, &Request::Invite { uses: 1, days: 1 }).await.unwrap();
+    let answer = ask(&world.settings.data_dir, &Request::Invite { uses: 1, days: 1, by: None }).await.unwrap();
     let (invite, _link) = answer.split_once('\n').unwrap();
     for (seed, expected) in [(2, 200), (3, 403)] {
         let secret = SecretKey::from_seed(&[seed; 32]);
@@ -51,6 +52,168 @@ async fn a_banned_peer_is_out_at_once_and_until_the_ban_is_lifted() {
     ask(&world.settings.data_dir, &lift).await.unwrap();
     assert_eq!(world.log_in(&anna.secret, |_| {}).await.status, 200);
     assert!(matches!(ask(&world.settings.data_dir, &lift).await, Err(AskError::Refused(_))));
+}
+
+async fn order(world: &World, request: Request) -> String {
+    ask(&world.settings.data_dir, &request).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_is_banned_reads_why_and_a_banned_network_is_out_at_once() {
+    let world = World::start().await;
+    let anna = world.peer(1).await;
+    let mut control = Control::online(&anna).await;
+    let ban = Request::Ban { target: "127.0.0.0/8".into(), reason: "a flood".into(), days: Some(2) };
+    order(&world, ban).await;
+    assert!(matches!(control.hear().await, Heard::Closed(_)));
+    let refused = anna.get("/me").await.problem();
+    assert_eq!((refused.code, refused.detail.as_deref()), (ErrorCode::Banned, Some("a flood, for 2 more days")));
+    assert!(order(&world, Request::Bans).await.starts_with("127.0.0.0/8  until "));
+    order(&world, Request::Unban { target: "127.0.0.0/8".into() }).await;
+    assert_eq!(anna.get("/me").await.status, 200);
+    let audit = order(&world, Request::Audit { limit: 9 }).await;
+    let (lifted, banned) = (audit.find("lifted the ban of 127.0.0.0/8"), audit.find("banned 127.0.0.0/8: a flood"));
+    assert!(lifted.is_some() && lifted < banned, "{audit}");
+}
+
+#[tokio::test]
+async fn what_is_blocked_is_nowhere_and_its_holders_are_told() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    anna.publish(&["Moby Dick", "Ishmael"]).await;
+    let mut control = Control::online(&anna).await;
+    bert.find("moby").await;
+
+    let (file, reason) = (song("Moby Dick"), "the whale objects".to_owned());
+    let block = Request::Block { kind: "phrase".into(), value: "MOBY dick".into(), reason: reason.clone() };
+    assert_eq!(order(&world, block).await, "blocked phrase moby dick: 1 more file is hidden");
+    let told = FromIndex::Blocked { files: vec![file], count: 1, reason: reason.clone() };
+    assert_eq!(control.message().await, told);
+    assert_eq!(bert.search("moby").await.results, []);
+    assert_eq!(bert.search("ishmael").await.results.len(), 1);
+    let refused = bert.get(&format!("/files/{file}")).await.problem();
+    assert_eq!((refused.code, refused.detail), (ErrorCode::Blocked, Some(reason)));
+    let sources: Sources = bert.get(&format!("/files/{file}/sources")).await.json();
+    assert_eq!(sources.sources, []);
+    assert_eq!(bert.introduction(&anna, file).await.code(), ErrorCode::Blocked);
+    let browse = format!("/peers/{}/library?folder=Music/Mixed", anna.id());
+    let seen: LibraryPage = bert.get(&browse).await.json();
+    assert_eq!(seen.files.iter().map(|row| row.file_id).collect::<Vec<_>>(), [song("Ishmael")]);
+    let own: LibraryPage = anna.get(&browse).await.json();
+    assert_eq!(own.files.len(), 2, "it stays in its holder's library");
+
+    let world = world.restart().await;
+    let [mut anna, mut bert] = [anna, bert];
+    (anna.address, bert.address) = (world.address, world.address);
+    let mut control = Control::online(&anna).await;
+    assert_eq!(control.message().await, told, "also after a restart");
+    bert.find("ishmael").await;
+    assert_eq!(bert.search("moby").await.results, []);
+
+    order(&world, Request::Unblock { kind: "phrase".into(), value: "moby dick".into() }).await;
+    assert_eq!(bert.find("moby").await.results.len(), 1);
+    let _: SearchRow = bert.get(&format!("/files/{file}")).await.json();
+    let again = Request::Unblock { kind: "phrase".into(), value: "moby dick".into() };
+    assert!(matches!(ask(&world.settings.data_dir, &again).await, Err(AskError::Refused(_))));
+}
+
+#[tokio::test]
+async fn what_is_published_while_it_is_blocked_is_never_found() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    let mut control = Control::online(&anna).await;
+    order(&world, Request::Block { kind: "file".into(), value: song("One").to_string(), reason: String::new() }).await;
+    anna.publish(&["One", "Two"]).await;
+    let told = FromIndex::Blocked { files: vec![song("One")], count: 1, reason: String::new() };
+    assert_eq!(control.message().await, told);
+    bert.find("two").await;
+    assert_eq!(bert.search("one").await.results, []);
+}
+
+#[tokio::test]
+async fn an_album_may_be_named_by_a_file_of_it_that_the_index_knows() {
+    let world = World::start().await;
+    let block = |value: String| Request::Block { kind: "album".into(), value, reason: String::new() };
+    for value in ["x".to_owned(), song("Unknown").to_string()] {
+        let refused = ask(&world.settings.data_dir, &block(value)).await;
+        assert!(matches!(refused, Err(AskError::Refused(_))), "{refused:?}");
+    }
+    assert_eq!(order(&world, Request::Blocks).await, "nothing is blocked");
+}
+
+#[tokio::test]
+async fn reports_wait_for_the_operator() {
+    let world = World::start().await;
+    let (anna, bert) = (world.peer(1).await, world.peer(2).await);
+    let file = song("Noise");
+    let report =
+        serde_json::json!({"file": file, "peer": bert.id(), "reason": "fake", "details": "it is \u{1b}[31m noise"});
+    let first: Reported = anna.post("/reports", &report).await.json();
+    let again: Reported = anna.post("/reports", &report).await.json();
+    assert_eq!(first, again);
+    let listed = order(&world, Request::Reports { all: false }).await;
+    assert!(listed.contains(&file.to_string()) && listed.contains(&anna.id().to_string()), "{listed}");
+    assert!(!listed.contains('\u{1b}'), "no stranger speaks to the terminal");
+    for (wrong, code) in [
+        (serde_json::json!({"reason": "fake"}), ErrorCode::BadRequest),
+        (serde_json::json!({"file": file, "reason": "fake", "details": "x".repeat(1001)}), ErrorCode::TooLarge),
+    ] {
+        assert_eq!(anna.post("/reports", &wrong).await.code(), code);
+    }
+    order(&world, Request::CloseReport { no: first.report, outcome: "blocked".into() }).await;
+    assert_eq!(order(&world, Request::Reports { all: false }).await, "no report waits");
+    assert!(order(&world, Request::Reports { all: true }).await.ends_with("closed: blocked"));
+}
+
+#[tokio::test]
+async fn a_branch_is_banned_with_all_who_came_through_it() {
+    let world = World::start_with(|settings| settings.access = Access::Invite).await;
+    let secret = |seed| SecretKey::from_seed(&[seed; 32]);
+    let join = async |seed, by: Option<u8>| {
+        let by = by.map(|seed| secret(seed).peer_id().to_string());
+        let answer = order(&world, Request::Invite { uses: 1, days: 1, by }).await;
+        let invite = answer.split_once('\n').unwrap().0.to_owned();
+        let _: Session = world.log_in(&secret(seed), |login| login.invite = Some(invite)).await.json();
+    };
+    join(1, None).await;
+    join(2, Some(1)).await;
+    join(3, Some(2)).await;
+    join(4, None).await;
+    let members = order(&world, Request::Members).await;
+    assert!(members.lines().nth(1).unwrap().ends_with(&format!("by {}", secret(1).peer_id())), "{members}");
+
+    let peer = secret(2).peer_id().to_string();
+    order(&world, Request::BanBranch { peer, reason: String::new(), days: None }).await;
+    for (seed, expected) in [(1, 200), (2, 403), (3, 403), (4, 200)] {
+        assert_eq!(world.log_in(&secret(seed), |_| {}).await.status, expected, "{seed}");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_names_exports_and_erases_members_and_says_the_message_of_the_day() {
+    let world = World::start_with(|settings| settings.description.message_of_the_day = Some("hello".into())).await;
+    let mut anna = world.peer(1).await;
+    anna.publish(&["One"]).await;
+    assert_eq!(world.info().await.message_of_the_day.as_deref(), Some("hello"));
+    order(&world, Request::MessageOfTheDay { text: Some("closed on Friday".into()) }).await;
+    order(&world, Request::Rename { peer: anna.id().to_string(), name: "Anna".into() }).await;
+    assert_eq!(order(&world, Request::Name { peer: "anna".into() }).await, format!("{}  Anna", anna.id()));
+    let export = order(&world, Request::Export { peer: "Anna".into() }).await;
+    assert!(export.contains(&song("One").to_string()), "{export}");
+    order(&world, Request::FreeName { peer: "Anna".into() }).await;
+    let nobody = ask(&world.settings.data_dir, &Request::Erase { peer: "Anna".into() }).await;
+    assert!(matches!(nobody, Err(AskError::Refused(_))));
+    order(&world, Request::Erase { peer: anna.id().to_string() }).await;
+    assert_eq!(anna.get("/me").await.code(), ErrorCode::NotLoggedIn);
+
+    let world = world.restart().await;
+    assert_eq!(world.info().await.message_of_the_day.as_deref(), Some("closed on Friday"));
+    order(&world, Request::MessageOfTheDay { text: Some(String::new()) }).await;
+    assert_eq!(world.info().await.message_of_the_day, None, "what was said wins over the settings");
+    let audit = order(&world, Request::Audit { limit: 9 }).await;
+    for done in ["message of the day", "named", "exported", "took the name", "erased"] {
+        assert!(audit.contains(done), "{done} in {audit}");
+    }
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ pub enum Told {
     Introduced { peer: PeerId, name: Option<String>, file: FileId, candidates: Vec<Candidate> },
     /// Watched files that now have a source online.
     Available { files: Vec<FileId> },
+    /// Files of this peer that nobody can find there any more: some of `count`, and why, fit to be printed.
+    Blocked { files: Vec<FileId>, count: u64, reason: String },
 }
 
 /// What this peer wants the index to know while it is online.

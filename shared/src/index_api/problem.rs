@@ -69,6 +69,8 @@ error_codes! {
     Closed = 403 "this index takes no new members",
     /// The key or its network is banned here.
     Banned = 403 "banned",
+    /// The operator lets nobody find this file here.
+    Blocked = 403 "blocked here",
     /// The holder does not let others browse its library.
     NotBrowsable = 403 "this peer does not let others browse",
     /// No such file, peer, album or route.

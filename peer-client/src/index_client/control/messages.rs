@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use choir_shared::control::{CollectionState, FromIndex, FromPeer, MAX_WATCHED};
+use choir_shared::control::{CollectionState, FromIndex, FromPeer, MAX_TOLD_BLOCKED, MAX_WATCHED};
+use choir_shared::text::escape_controls;
 
 use super::super::error::IndexError;
 use super::super::http::check_candidates;
@@ -41,6 +42,12 @@ pub(super) fn understand(text: &str) -> Result<Heard, IndexError> {
             return Err(IndexError::nonsense("more files available than anyone may wait for"));
         }
         FromIndex::Available { files } => Heard::Told(Told::Available { files }),
+        FromIndex::Blocked { files, .. } if files.len() > MAX_TOLD_BLOCKED => {
+            return Err(IndexError::nonsense("more blocked files named than may be"));
+        }
+        FromIndex::Blocked { files, count, reason } => {
+            Heard::Told(Told::Blocked { files, count, reason: escape_controls(&reason).into() })
+        }
         FromIndex::Superseded => Heard::Superseded,
         FromIndex::Closing { reconnect_spread_s } => {
             Heard::Closing { spread: Duration::from_secs(reconnect_spread_s.into()).min(LONGEST_SPREAD) }

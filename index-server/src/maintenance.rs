@@ -1,0 +1,124 @@
+//! What is done to an index's folder from outside of the program that runs on it.
+//!
+//! - **Looking and copying** (`check`, `backup`, `migrate --check`) may happen while the index runs.
+//! - **Changing** (`check --repair`, `restore`, `migrate`) takes the folder's lock, and so asks for the index to be
+//!   stopped.
+
+mod backup;
+mod check;
+mod migrate;
+mod restore;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use backup::Extent;
+
+use crate::data_dir::DataDirError;
+use crate::search::IndexerError;
+use crate::store;
+
+/// The precious database: where it is, there is an index.
+const ACCOUNTS: &str = "accounts.db";
+
+const CATALOGUE: &str = "catalogue.db";
+
+/// Small files that belong to an index's identity, and go into every backup if they are there.
+const KEY: &str = "index.key";
+const FIRST_INVITE: &str = "first-invite";
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    Check { repair: Repair },
+    Backup { to: PathBuf, extent: Extent },
+    Restore { from: PathBuf },
+    Migrate { mode: Migrate },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    Look,
+    Mend,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    Look,
+    Do,
+}
+
+/// What a task has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// For people.
+    pub text: String,
+    pub state: State,
+}
+
+/// What scripts ask: is all as it should be now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Sound,
+    NeedsAttention,
+}
+
+impl Outcome {
+    fn sound(text: impl Into<String>) -> Self {
+        Self { text: text.into(), state: State::Sound }
+    }
+
+    fn needs_attention(text: impl Into<String>) -> Self {
+        Self { text: text.into(), state: State::NeedsAttention }
+    }
+}
+
+/// Does a task on the index in `data_dir`.
+pub async fn perform(data_dir: &Path, task: &Task) -> Result<Outcome, MaintenanceError> {
+    // A new folder is begun by running an index, and by restoring one.
+    if !matches!(task, Task::Restore { .. }) && !data_dir.join(ACCOUNTS).exists() {
+        return Err(MaintenanceError::NoIndex(data_dir.to_owned()));
+    }
+    match task {
+        Task::Check { repair } => check::check(data_dir, *repair).await,
+        Task::Backup { to, extent } => backup::backup(data_dir, to, *extent).await,
+        Task::Restore { from } => restore::restore(data_dir, from).await,
+        Task::Migrate { mode } => migrate::migrate(data_dir, *mode).await,
+    }
+}
+
+/// Why a task was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    #[error("there is no index in {path} (give --data-dir if it is elsewhere)", path = .0.display())]
+    NoIndex(PathBuf),
+    #[error("{path} is there already, and a backup replaces nothing", path = .0.display())]
+    Exists(PathBuf),
+    #[error("{path} is no backup: it has no {ACCOUNTS} and {KEY}", path = .0.display())]
+    NoBackup(PathBuf),
+    #[error("the key in {path} is damaged", path = .0.display())]
+    Key(PathBuf),
+    #[error("{path} was written by a later version of this program", path = .0.display())]
+    TooNew(PathBuf),
+    #[error("stop the index first: {0}")]
+    Running(#[source] DataDirError),
+    #[error("cannot use {path}: {source}", path = path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Search(#[from] IndexerError),
+}
+
+fn folder(path: &Path) -> impl Fn(io::Error) -> MaintenanceError {
+    move |source| MaintenanceError::Folder { path: path.to_owned(), source }
+}
+
+/// Joins what is to be read line by line.
+fn lines(lines: &[impl fmt::Display]) -> String {
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Bringing a database up to date, with a copy of the accounts from before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sqlx::Connection as _;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnection;
+
+use super::database::{ACCOUNTS, CATALOGUE, read_only};
+use super::error::OpenError;
+use super::snapshot;
+
+/// How a database stands to this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The file's name.
+    pub database: &'static str,
+    /// What is still to be done, as `0002 operation`.
+    pub pending: Vec<String>,
+    /// Done by a later program, which this one cannot undo.
+    pub unknown: Vec<i64>,
+}
+
+/// What opening the databases in `dir` would change. A database that is not there yet needs nothing.
+pub async fn upgrades(dir: &Path) -> Result<Vec<Upgrade>, OpenError> {
+    let mut upgrades = Vec::new();
+    for (database, migrations) in [("accounts.db", &ACCOUNTS), ("catalogue.db", &CATALOGUE)] {
+        let path = dir.join(database);
+        if !path.exists() {
+            continue;
+        }
+        let failed = |error| OpenError::Database(path.clone(), error);
+        let mut connection = read_only(&path).await?;
+        let applied = applied(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        let known = |version: &i64| migrations.iter().any(|migration| migration.version == *version);
+        upgrades.push(Upgrade {
+            database,
+            pending: pending(migrations, &applied).map(|(version, name)| format!("{version:04} {name}")).collect(),
+            unknown: applied.iter().copied().filter(|version| !known(version)).collect(),
+        });
+    }
+    Ok(upgrades)
+}
+
+/// Copies accounts that are about to be changed into `backups` beside them, named after the first change. A copy of
+/// the same state is replaced. `None` if nothing is to be changed, or nothing is there yet.
+pub(super) async fn keep_accounts(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<Option<PathBuf>, OpenError> {
+    let applied = applied(connection).await.map_err(|error| OpenError::Database(path.to_owned(), error))?;
+    let Some((version, _)) = pending(&ACCOUNTS, &applied).next().filter(|_| !applied.is_empty()) else {
+        return Ok(None);
+    };
+    let folder = path.with_file_name("backups");
+    fs::create_dir_all(&folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
+    let to = folder.join(format!("accounts-before-{version:04}.db"));
+    snapshot::copy(connection, path, &to).await?;
+    tracing::info!(backup = %to.display(), "the accounts were copied before they are brought up to date");
+    Ok(Some(to))
+}
+
+fn pending<'m>(migrations: &'m Migrator, applied: &[i64]) -> impl Iterator<Item = (i64, &'m str)> {
+    let open = migrations.iter().filter(|migration| !applied.contains(&migration.version));
+    open.map(|migration| (migration.version, migration.description.as_ref())).collect::<Vec<_>>().into_iter()
+}
+
+/// The versions that were applied; none to a database that is empty.
+async fn applied(connection: &mut SqliteConnection) -> sqlx::Result<Vec<i64>> {
+    let tables: u32 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+        .fetch_all(connection)
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::store::testing::NOW;
+    use crate::store::{Options, Store};
+
+    /// Accounts as the first version left them, with one member.
+    async fn first_version(dir: &Path) {
+        let connect = SqliteConnectOptions::new().filename(dir.join("accounts.db")).create_if_missing(true);
+        let mut first = connect.connect().await.unwrap();
+        Migrator::with_migrations(ACCOUNTS.iter().take(1).cloned().collect()).run(&mut first).await.unwrap();
+        let peer = choir_shared::identity::SecretKey::from_seed(&[1; 32]).peer_id();
+        let member = sqlx::query("INSERT INTO members (peer, created_unix_s, last_seen_unix_s) VALUES (?1, ?2, ?2)");
+        member.bind(peer.as_bytes().to_vec()).bind(NOW as i64).execute(&mut first).await.unwrap();
+        first.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn accounts_are_copied_before_they_are_changed_and_only_then() {
+        let dir = tempfile::tempdir().unwrap();
+        first_version(dir.path()).await;
+        let before = upgrades(dir.path()).await.unwrap();
+        assert_eq!((before[0].pending.as_slice(), before[0].unknown.len()), (&["0002 operation".to_owned()][..], 0));
+
+        let copy = dir.path().join("backups/accounts-before-0002.db");
+        for _ in 0..2 {
+            let tracker = TaskTracker::new();
+            let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
+            assert_eq!(store.members().await.unwrap().len(), 1);
+            store.close().await;
+            drop(store);
+            assert!(upgrades(dir.path()).await.unwrap().iter().all(|upgrade| upgrade.pending.is_empty()));
+            if copy.exists() {
+                let mut old = read_only(&copy).await.unwrap();
+                assert_eq!(applied(&mut old).await.unwrap(), [1]);
+                let members: u32 =
+                    sqlx::query_scalar("SELECT count(*) FROM members").fetch_one(&mut old).await.unwrap();
+                assert_eq!(members, 1);
+                old.close().await.unwrap();
+                fs::remove_file(&copy).unwrap();
+            } else {
+                return;
+            }
+        }
+        panic!("copied although nothing changed");
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_later_program_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        first_version(dir.path()).await;
+        let connect = SqliteConnectOptions::new().filename(dir.path().join("accounts.db"));
+        let mut later = connect.connect().await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 99").execute(&mut later).await.unwrap();
+        later.close().await.unwrap();
+        assert_eq!(upgrades(dir.path()).await.unwrap()[0].unknown, [99]);
+    }
+}
