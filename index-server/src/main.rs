@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use choir_index::maintenance::{self, State};
-use choir_index::settings::{Command, command};
+use choir_index::settings::{Command, LogSettings, command};
 use choir_index::{admin, observe, run};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,13 +26,13 @@ async fn obey() -> anyhow::Result<ExitCode> {
     match command(std::env::args_os())? {
         Command::Ask { data_dir, question } => println!("{}", admin::ask(&data_dir, &question).await?),
         Command::Maintain { data_dir, task } => {
-            observe::log_to_stderr();
+            observe::log(&LogSettings::default()).context("cannot log")?;
             let outcome = maintenance::perform(&data_dir, &task).await?;
             println!("{}", outcome.text);
             return Ok(if outcome.state == State::Sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Run(settings) => {
-            observe::log_to_stderr();
+            observe::log(&settings.log).context("cannot write the log file")?;
             let shutdown = CancellationToken::new();
             let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
             let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;

@@ -10,6 +10,7 @@ mod flags;
 mod limits;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use choir_shared::index_api;
@@ -42,6 +43,7 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+    pub log: LogSettings,
     pub description: Description,
     pub limits: LimitSettings,
 }
@@ -85,6 +87,22 @@ pub enum Encryption {
     Proxy,
 }
 
+/// Where logs go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `None`: stderr.
+    pub file: Option<PathBuf>,
+    /// What the file and the one before it may have together.
+    pub megabytes: NonZeroU32,
+}
+
+impl Default for LogSettings {
+    /// Some weeks of a busy index at the usual level.
+    fn default() -> Self {
+        Self { file: None, megabytes: const { NonZeroU32::new(64).unwrap() } }
+    }
+}
+
 /// What `/info` says in the operator's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
@@ -107,6 +125,7 @@ impl Settings {
             encryption: Encryption::OwnKey,
             proxies: Proxies::default(),
             metrics: None,
+            log: LogSettings::default(),
             description: Description {
                 name: DEFAULT_NAME.to_owned(),
                 contact: None,
@@ -144,6 +163,10 @@ impl Settings {
             encryption,
             proxies: Proxies::new(first_given(flags.trusted_proxy, file.trusted_proxies.unwrap_or_default())),
             metrics: flags.metrics.or(file.metrics),
+            log: LogSettings {
+                file: flags.log_file.or(file.log_file),
+                megabytes: file.log_megabytes.unwrap_or(defaults.log.megabytes),
+            },
             description: Description {
                 name: flags.name.or(file.name).unwrap_or(defaults.description.name),
                 contact: file.contact,

@@ -1,6 +1,7 @@
 //! The settings file: TOML with the names of the flags, underscores for hyphens, and a table `[limits]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ pub(super) struct FileSettings {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) database: Option<String>,
     pub(super) metrics: Option<SocketAddr>,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) log_megabytes: Option<NonZeroU32>,
     pub(super) tls_certificate: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     pub(super) plain_http: Option<bool>,

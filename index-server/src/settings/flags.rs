@@ -79,6 +79,9 @@ pub(super) struct RunFlags {
     /// Serve metrics for Prometheus here [default: nowhere]
     #[arg(long, global = true, env = "CHOIR_INDEX_METRICS", value_name = "ADDR")]
     pub(super) metrics: Option<SocketAddr>,
+    /// Log into this file, and one older beside it, instead of stderr
+    #[arg(long, global = true, env = "CHOIR_INDEX_LOG_FILE", value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
     /// A certificate chain in PEM, instead of one signed by the index's own key
     #[arg(long, global = true, env = "CHOIR_INDEX_TLS_CERTIFICATE", value_name = "FILE")]
     pub(super) tls_certificate: Option<PathBuf>,

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use choir_shared::index_api::Limits;
 use choir_shared::index_api::library::{MAX_BYTES, MAX_ENTRIES};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The table `[limits]` of the settings file. "Per minute" is for one key; one network may do
 /// [`network_factor`](Self::network_factor) times as much.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// TCP connections in all. Each costs a file descriptor and some 10 KB; the usual limit of descriptors is 20,000.

@@ -83,3 +83,29 @@ fn every_flag_has_a_name_in_the_environment() {
         }
     }
 }
+
+#[test]
+fn the_packaged_file_has_every_limit_with_its_default_and_its_reason() {
+    let text = include_str!("../../../packaging/choir-index.toml");
+    let settings = resolve(&[], text).unwrap();
+    let defaults = Settings::new("/srv/choir");
+    assert_eq!((&settings.limits, &settings.log), (&defaults.limits, &defaults.log));
+    assert_eq!((&settings.listen, &settings.description), (&defaults.listen, &defaults.description));
+    let serde_json::Value::Object(limits) = serde_json::to_value(&defaults.limits).unwrap() else { panic!() };
+    for (name, value) in limits {
+        let (before, _) =
+            text.split_once(&format!("\n{name} = ")).unwrap_or_else(|| panic!("{name} = {value} is there"));
+        assert!(before.lines().last().unwrap().starts_with("# "), "{name} has a reason");
+    }
+}
+
+#[test]
+fn what_the_packaged_file_leaves_to_the_operator_is_known() {
+    let text = include_str!("../../../packaging/choir-index.toml");
+    let uncommented = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if setting.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')) => setting,
+        _ => line,
+    });
+    let settings = resolve(&[], &uncommented.collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(settings.log.file.is_some() && settings.metrics.is_some() && settings.rendezvous.is_some());
+}
