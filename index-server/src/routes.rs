@@ -2,6 +2,7 @@
 
 mod albums;
 mod control;
+mod description;
 mod files;
 mod frame;
 mod health;
@@ -14,14 +15,16 @@ mod reports;
 mod search;
 mod sessions;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::get;
+use axum::{Json, Router};
 use choir_shared::index_api::{ErrorCode, PREFIX};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::error::ApiError;
 use crate::index::Index;
@@ -30,26 +33,30 @@ use crate::index::Index;
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
 pub(crate) fn router(index: Index) -> Router {
-    let api = Router::new()
-        .route("/info", get(info::info))
-        .route("/challenge", get(sessions::challenge))
-        .route("/sessions", post(sessions::log_in))
-        .route("/me", get(me::show).put(me::update).delete(me::erase))
-        .route("/library/changes", post(library::change).layer(RequestDecompressionLayer::new()))
-        .route("/search", get(search::search))
-        .route("/albums", get(albums::search))
-        .route("/albums/{album_key}", get(albums::show))
-        .route("/files/{id}", get(files::show))
-        .route("/files/{id}/sources", get(files::sources))
-        .route("/introductions", post(introductions::introduce))
-        .route("/peers/{who}", get(peers::show))
-        .route("/peers/{who}/library", get(peers::browse))
-        .route("/reports", post(reports::report))
-        .route("/control", get(control::connect));
-    Router::new()
+    let api = OpenApiRouter::new()
+        .routes(routes!(info::info))
+        .routes(routes!(sessions::challenge))
+        .routes(routes!(sessions::log_in))
+        .routes(routes!(me::show, me::update, me::erase))
+        .routes(routes!(library::change).layer(RequestDecompressionLayer::new()))
+        .routes(routes!(search::search))
+        .routes(routes!(albums::search))
+        .routes(routes!(albums::show))
+        .routes(routes!(files::show))
+        .routes(routes!(files::sources))
+        .routes(routes!(introductions::introduce))
+        .routes(routes!(peers::show))
+        .routes(routes!(peers::browse))
+        .routes(routes!(reports::report))
+        .routes(routes!(control::connect));
+    let (router, described) = OpenApiRouter::with_openapi(description::head())
         .nest(PREFIX, api)
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .split_for_parts();
+    let described = Json(description::with_errors(described));
+    router
+        .route("/openapi.json", get(async move || described))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES))

@@ -39,6 +39,8 @@ pub mod leaf;
 pub mod library;
 pub mod link;
 pub mod merkle;
+#[cfg(feature = "openapi")]
+mod openapi;
 #[cfg(test)]
 mod page;
 pub mod query;

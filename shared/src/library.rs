@@ -83,6 +83,7 @@ fn negate(digest: Digest) -> Digest {
 
 /// A collection at one moment, signed by its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Head {
     pub collection: String,
     pub generation: u64,

@@ -9,6 +9,7 @@ use crate::identity::{Domain, IndexKey, PeerId, SecretKey, Signature};
 
 /// An index's signature over (index, peer, expiry).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ticket {
     pub index: IndexKey,
     pub peer: PeerId,

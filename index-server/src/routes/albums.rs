@@ -17,6 +17,7 @@ use crate::limits::Limit;
 use crate::search::FoundAlbum;
 use crate::store::FileNo;
 
+#[utoipa::path(get, path = "/albums", params(SearchParams), responses((status = 200, body = AlbumPage)), security(("token" = [])))]
 pub(super) async fn search(
     State(index): State<Index>,
     caller: Caller,
@@ -35,6 +36,7 @@ pub(super) async fn search(
     Ok(Json(AlbumPage { total: found.total, total_is: found.total_is, next: found.next, albums }))
 }
 
+#[utoipa::path(get, path = "/albums/{album_key}", params(("album_key" = String, Path)), responses((status = 200, body = Album)), security(("token" = [])))]
 pub(super) async fn show(
     State(index): State<Index>,
     caller: Caller,
@@ -56,7 +58,9 @@ pub(super) async fn show(
     }
     let row = rows(&index, std::slice::from_ref(&found)).await?.pop().ok_or_else(unknown)?;
     let holders = holders(&index, found).await?;
-    Ok(Json(Album { row, files: files.into_iter().map(|file| search_row(&index, file)).collect(), holders }))
+    // What was blocked a moment ago may still be in the search index.
+    let files = files.into_iter().filter(|file| !index.blocks.is_blocked(file.no));
+    Ok(Json(Album { row, files: files.map(|file| search_row(&index, file)).collect(), holders }))
 }
 
 async fn rows(index: &Index, albums: &[FoundAlbum]) -> Result<Vec<AlbumRow>, ApiError> {

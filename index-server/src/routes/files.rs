@@ -15,6 +15,7 @@ use crate::keys;
 use crate::limits::Limit;
 use crate::store::{FileNo, MemberNo};
 
+#[utoipa::path(get, path = "/files/{id}", params(("id" = FileId, Path)), responses((status = 200, body = SearchRow)), security(("token" = [])))]
 pub(super) async fn show(
     State(index): State<Index>,
     caller: Caller,
@@ -39,6 +40,7 @@ pub(super) fn unless_blocked(index: &Index, file: FileNo) -> Result<(), ApiError
 }
 
 /// A file that the index does not know, or that is blocked, has no sources; that is an answer, and no error: it may be waited for.
+#[utoipa::path(get, path = "/files/{id}/sources", params(("id" = FileId, Path)), responses((status = 200, body = Sources)), security(("token" = [])))]
 pub(super) async fn sources(
     State(index): State<Index>,
     caller: Caller,

@@ -9,6 +9,7 @@ use crate::index::Index;
 /// Major versions of the API that this program speaks.
 const PROTOCOL: u16 = 1;
 
+#[utoipa::path(get, path = "/info", responses((status = 200, body = Info)))]
 pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
     let description = index.settings.description.clone();
     Json(Info {

@@ -21,6 +21,7 @@ use crate::store::Quotas;
 /// A set takes some ten milliseconds, so a place is free again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
 
+#[utoipa::path(post, path = "/library/changes", request_body = ChangeSet, responses((status = 200, body = ChangesAnswer)), security(("token" = [])))]
 pub(super) async fn change(
     State(index): State<Index>,
     caller: Caller,

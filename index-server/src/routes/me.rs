@@ -13,11 +13,13 @@ use crate::input;
 use crate::limits::Limit;
 use crate::store::DisplayName;
 
+#[utoipa::path(get, path = "/me", responses((status = 200, body = Me)), security(("token" = [])))]
 pub(super) async fn show(State(index): State<Index>, caller: Caller) -> Result<Json<Me>, ApiError> {
     caller.count(&index, Limit::Browses)?;
     me(&index, &caller).await.map(Json)
 }
 
+#[utoipa::path(put, path = "/me", request_body = MeUpdate, responses((status = 200, body = Me)), security(("token" = [])))]
 pub(super) async fn update(
     State(index): State<Index>,
     caller: Caller,
@@ -35,6 +37,7 @@ pub(super) async fn update(
 }
 
 /// Erases the caller, its libraries and its name at once.
+#[utoipa::path(delete, path = "/me", responses((status = 204)), security(("token" = [])))]
 pub(super) async fn erase(State(index): State<Index>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.count(&index, Limit::Changes)?;
     index.erase(caller.peer, caller.member).await?;

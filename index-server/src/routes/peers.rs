@@ -19,13 +19,15 @@ const DAY_S: u64 = 24 * 60 * 60;
 /// Files of one page of a folder.
 const PAGE: u32 = 200;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Folder {
     folder: String,
     cursor: Option<String>,
 }
 
+#[utoipa::path(get, path = "/peers/{who}", params(("who" = String, Path, description = "a key or a name")), responses((status = 200, body = Profile)), security(("token" = [])))]
 pub(super) async fn show(
     State(index): State<Index>,
     caller: Caller,
@@ -45,6 +47,7 @@ pub(super) async fn show(
     }))
 }
 
+#[utoipa::path(get, path = "/peers/{who}/library", params(("who" = String, Path, description = "a key or a name"), Folder), responses((status = 200, body = LibraryPage)), security(("token" = [])))]
 pub(super) async fn browse(
     State(index): State<Index>,
     caller: Caller,

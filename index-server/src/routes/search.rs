@@ -1,5 +1,6 @@
 //! `GET /search`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// When to try again.
 const COME_BACK: Duration = Duration::from_secs(1);
 
+#[utoipa::path(get, path = "/search", params(SearchParams), responses((status = 200, body = SearchPage)), security(("token" = [])))]
 pub(super) async fn search(
     State(index): State<Index>,
     caller: Caller,
@@ -54,15 +56,19 @@ pub(super) async fn permit(index: &Index) -> Result<SemaphorePermit<'_>, ApiErro
 async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {
     let files = index.store.files_by_no(&found.hits).await?;
     // What was blocked a moment ago may still be in the search index.
-    let files = files.into_iter().filter(|file| !index.blocks.is_blocked(file.no));
-    let results = files.map(|file| search_row(index, file)).collect();
+    let files: Vec<_> = files.into_iter().filter(|file| !index.blocks.is_blocked(file.no)).collect();
+    let explain = found.explanations.map(|explanations| {
+        let mut of_file: HashMap<_, _> = found.hits.into_iter().zip(explanations).collect();
+        files.iter().map_while(|file| of_file.remove(&file.no)).collect()
+    });
+    let results = files.into_iter().map(|file| search_row(index, file)).collect();
     Ok(SearchPage {
         total: found.total,
         total_is: found.total_is,
         next: found.next,
         results,
         facets: found.facets,
-        explain: found.explanations,
+        explain,
     })
 }
 

@@ -205,7 +205,10 @@ mod tests {
         let lost = [
             ("DELETE FROM holdings WHERE file = 1", vec![Finding::Holders(1), Finding::Collections(1)]),
             ("UPDATE collections SET digest = zeroblob(32) WHERE no = 1", vec![Finding::Collections(1)]),
-            ("DELETE FROM claims WHERE no = 1", vec![Finding::Dangling(1), Finding::Collections(1)]),
+            (
+                "DELETE FROM claims WHERE no = (SELECT claim FROM holdings WHERE file = 1)",
+                vec![Finding::Dangling(1), Finding::Collections(1)],
+            ),
         ];
         for (meddling, expected) in lost {
             let found = found_after(&world().await, meddling).await;

@@ -251,3 +251,30 @@ async fn metrics_have_a_listener_of_their_own() {
     assert!(text.contains("choir_index_requests_total"), "{text}");
     assert_eq!(world.get("/metrics").await.status, 404);
 }
+
+#[tokio::test]
+async fn the_openapi_document_describes_every_route_and_nothing_is_left_undefined() {
+    let world = World::start().await;
+    let document: serde_json::Value = world.get("/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().unwrap() {
+            let path = path.replace("{id}", "x").replace("{who}", "x").replace("{album_key}", "x");
+            let answer = send(world.address, &method.to_uppercase(), &path, &[], b"").await;
+            let needs_login = !operation["security"].is_null();
+            assert_eq!(answer.status == 401, needs_login, "{method} {path}: {}", answer.status);
+            assert!(answer.status != 404, "{method} {path}");
+        }
+    }
+    let protocol = include_str!("../../../shared/PROTOCOL.md");
+    let table = protocol.split_once("### 11.3").unwrap().1.split_once("### 11.4").unwrap().0;
+    let told = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).count();
+    let described: usize = paths.values().map(|methods| methods.as_object().unwrap().len()).sum();
+    assert_eq!(described + 1, told, "and the document itself");
+    let text = document.to_string();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "{name}");
+    }
+}

@@ -14,6 +14,7 @@ pub const MAX_ALBUM_HOLDERS: usize = 20;
 
 /// One page of albums, best first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlbumPage {
     pub total: u64,
     pub total_is: TotalIs,
@@ -24,6 +25,7 @@ pub struct AlbumPage {
 
 /// One album, as most of its songs describe it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlbumRow {
     /// The key that most of its songs have; copies with other tags may have others.
     pub album_key: String,
@@ -43,6 +45,7 @@ pub struct AlbumRow {
 
 /// One album with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Album {
     #[serde(flatten)]
     pub row: AlbumRow,
@@ -54,6 +57,7 @@ pub struct Album {
 
 /// Somebody online who has songs of an album.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlbumHolder {
     pub peer: PeerId,
     pub name: Option<String>,

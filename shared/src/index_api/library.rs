@@ -22,6 +22,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 pub const MAX_FOLDER_BYTES: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangeSet {
     pub collection: String,
     /// The generation that this set builds on; not looked at while staging.
@@ -43,6 +44,7 @@ pub struct ChangeSet {
 
 /// What a change set is part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// A change by itself.
@@ -58,6 +60,7 @@ pub enum Phase {
 
 /// A folder gets a number once, so that holdings need not repeat its path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Folder {
     /// Chosen by the peer, unique within the collection.
     pub number: u32,
@@ -67,6 +70,7 @@ pub struct Folder {
 
 /// One holding. A file is listed once in a collection, even if it lies in two places.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Addition {
     pub file: FileId,
     pub folder: u32,
@@ -78,6 +82,7 @@ pub struct Addition {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangesAnswer {
     /// What the index has now.
     pub generation: u64,

@@ -16,6 +16,7 @@ pub const MAX_SOURCES: usize = 20;
 pub const MAX_NAME_CHARS: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Me {
     pub peer: PeerId,
     pub name: Option<String>,
@@ -25,6 +26,7 @@ pub struct Me {
 
 /// `PUT /me`: what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -33,6 +35,7 @@ pub struct MeUpdate {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sources {
     /// At most [`MAX_SOURCES`], chosen at random among those online.
     pub sources: Vec<Source>,
@@ -42,6 +45,7 @@ pub struct Sources {
 
 /// A peer that holds a file. Never an address: those take an introduction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Source {
     pub peer: PeerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,7 @@ pub struct Source {
 
 /// How a peer can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// The rendezvous has proved an address.
@@ -63,6 +68,7 @@ pub enum Reach {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IntroductionRequest {
     pub peer: PeerId,
     pub file: FileId,
@@ -70,18 +76,22 @@ pub struct IntroductionRequest {
 
 /// Where a peer may be met. The peer is told who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Introduction {
     pub peer: PeerId,
     pub candidates: Vec<Candidate>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Candidate {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub address: SocketAddr,
     pub kind: CandidateKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CandidateKind {
     /// The index itself saw the peer there (the reflexive address).
@@ -93,6 +103,7 @@ pub enum CandidateKind {
 
 /// What is known of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Profile {
     pub peer: PeerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +118,7 @@ pub struct Profile {
 
 /// `GET /peers/{key or name}/library?folder=…&cursor=…`: one folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LibraryPage {
     /// Whose library it is; the question may have had a name only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +135,7 @@ pub struct LibraryPage {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LibraryFolder {
     /// The whole path, for the next question.
     pub path: String,

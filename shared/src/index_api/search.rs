@@ -6,6 +6,7 @@ use crate::file_id::FileId;
 
 /// One page of results, best first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchPage {
     pub total: u64,
     pub total_is: TotalIs,
@@ -21,6 +22,7 @@ pub struct SearchPage {
 
 /// What the rank of one row is made of. Scores are in thousandths of a unit of BM25.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Explanation {
     pub exact: Exactness,
     /// Popularity and the fit of all words.
@@ -33,6 +35,7 @@ pub struct Explanation {
 
 /// A word that a row was found by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExplainedWord {
     /// In the query.
     pub asked: String,
@@ -44,6 +47,7 @@ pub struct ExplainedWord {
 
 /// What of a row is called exactly as the query says; that comes before all scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exactness {
     ArtistAndTitle,
@@ -56,6 +60,7 @@ pub enum Exactness {
 
 /// Counting all matches of a common word would cost more than finding the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TotalIs {
     Exact,
@@ -66,6 +71,7 @@ pub enum TotalIs {
 
 /// One distinct file: what most of its holders say of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchRow {
     pub file_id: FileId,
     pub title: Option<String>,
@@ -92,6 +98,7 @@ pub struct SearchRow {
 
 /// How the best matches divide, most frequent first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Facets {
     pub format: Vec<FacetCount>,
     pub artist: Vec<FacetCount>,
@@ -100,6 +107,7 @@ pub struct Facets {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FacetCount {
     pub value: String,
     pub count: u32,

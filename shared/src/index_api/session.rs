@@ -7,6 +7,7 @@ use crate::ticket::Ticket;
 
 /// What anyone may know of an index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Info {
     /// What its operator calls it.
     pub name: String,
@@ -33,6 +34,7 @@ pub struct Info {
 
 /// A UDP port of the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UdpEndpoint {
     /// If absent, the host by which the peer reached the index over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +44,7 @@ pub struct UdpEndpoint {
 
 /// Who may become a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Whoever has an invite.
@@ -57,6 +60,7 @@ pub enum Access {
 
 /// What one peer may do here. The index tells, so that clients stay within it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
     pub files_per_peer: u64,
     pub searches_per_minute: u32,
@@ -68,6 +72,7 @@ pub struct Limits {
 
 /// Bytes that the index will recognise as its own for a short time; it keeps no list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Challenge {
     /// Opaque; signed as these very bytes of UTF-8 text.
     pub challenge: String,
@@ -75,6 +80,7 @@ pub struct Challenge {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginRequest {
     pub peer: PeerId,
     pub challenge: String,
@@ -86,6 +92,7 @@ pub struct LoginRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
     /// For the header `Authorization: Bearer …`.
     pub token: String,

@@ -13,6 +13,7 @@ use crate::claim::Format;
 /// The parameters of a search, not yet checked. What is left out has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct SearchParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
