@@ -56,6 +56,19 @@ impl TestIndex {
         }
     }
 
+    /// Runs one of the operator's commands on its folder. Its exit code, and what it printed.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn operate(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(&programs().index);
+        let ended = command.args(arguments).arg("--data-dir").arg(self.folder.path()).output().expect("it starts");
+        (
+            ended.status.code(),
+            [ended.stdout, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat(),
+        )
+    }
+
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }

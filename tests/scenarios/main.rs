@@ -15,6 +15,7 @@ mod library;
 mod main_job;
 mod names;
 mod one_home;
+mod operators;
 mod resume;
 mod simulated;
 mod swarm;
