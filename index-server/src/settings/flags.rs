@@ -105,10 +105,10 @@ enum Action {
     /// Print an invite and its join link
     Invite {
         /// How many may join with it
-        #[arg(long, default_value_t = crate::admin::INVITE_USES)]
+        #[arg(long, default_value_t = crate::admin::INVITE_USES, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
         /// For how many days
-        #[arg(long, default_value_t = crate::admin::INVITE_DAYS)]
+        #[arg(long, default_value_t = crate::admin::INVITE_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
         /// The member who answers for those who come with it (key or name) [default: the operator]
         #[arg(long, value_name = "PEER")]
@@ -127,7 +127,7 @@ enum Action {
         #[arg(long, default_value = "")]
         reason: String,
         /// For how many days [default: for good]
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         days: Option<u32>,
         /// A member, by key or name, and everybody who came through it
         #[arg(long)]
