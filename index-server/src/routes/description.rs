@@ -1,6 +1,6 @@
 //! What no single handler says of itself in the OpenAPI document; the rest is made from the handlers and the types.
 
-use choir_shared::index_api::{PROBLEM_JSON, Problem};
+use choir_shared::index_api::{ErrorCode, PROBLEM_JSON, Problem};
 use utoipa::ToSchema as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
@@ -14,7 +14,8 @@ pub(super) fn head() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token of a session."));
     let components = ComponentsBuilder::new()
         .security_scheme("token", SecurityScheme::Http(bearer.build()))
-        .schema_from::<Problem>();
+        .schema_from::<Problem>()
+        .schema_from::<ErrorCode>();
     OpenApiBuilder::new().info(info.build()).components(Some(components.build())).build()
 }
 
