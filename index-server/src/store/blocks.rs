@@ -208,7 +208,7 @@ mod tests {
         let block = Block { target: BlockTarget::File(file(1)), reason: "asked to".into() };
         world.store.block(block.clone(), NOW).await.unwrap();
         let world = world.reopened(|_| {}).await;
-        assert_eq!(world.store.blocks().await.unwrap(), [block.clone()]);
+        assert_eq!(world.store.blocks().await.unwrap(), std::slice::from_ref(&block));
         assert!(world.store.unblock(&block.target, NOW).await.unwrap());
         assert!(!world.store.unblock(&block.target, NOW).await.unwrap());
         assert!(world.store.blocks().await.unwrap().is_empty());
