@@ -12,8 +12,7 @@ use crate::control::{FromIndex, FromPeer};
 use crate::identity::{Domain, SecretKey, sign_login, verify_login};
 use crate::index_api::{
     Album, AlbumPage, ChangeSet, ChangesAnswer, Info, Introduction, LibraryPage, LoginRequest, Problem, Profile,
-    ReportRequest, Reported,
-    SearchPage, Session, Sources,
+    ReportRequest, Reported, SearchPage, Session, Sources,
 };
 use crate::leaf::FileLength;
 use crate::library::{DEFAULT_COLLECTION, Head, LibraryDigest};
