@@ -3,13 +3,15 @@
 //!
 //! Three parts: one file of 1 GiB from one source, a folder of 200 songs from one source, and taking these songs into
 //! a library. In each the candidates alternate and the medians are compared, because machines are shared and noisy.
-//! Both ends share this machine, in every row. Programs that are not installed are left out, and named.
+//! Both ends share this machine, in every row. Programs that are not installed are left out, and named. With `--write`
+//! the tables replace those of the last run in docs/PERFORMANCE.md.
 
 mod bound;
 mod choir;
 mod goods;
 mod others;
 mod raw;
+mod record;
 mod usage;
 
 use std::path::Path;
@@ -37,6 +39,9 @@ struct Options {
     /// One part only: file, folder or library.
     #[arg(long)]
     part: Option<String>,
+    /// Put the tables into docs/PERFORMANCE.md.
+    #[arg(long)]
+    write: bool,
 }
 
 /// Something that is done once in each round.
@@ -59,23 +64,27 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let place = tempfile::tempdir()?;
     let wants = |part: &str| options.part.as_deref().is_none_or(|only| only == part);
+    let tell = |part: &str, tables: String| {
+        println!("\n{tables}");
+        if options.write { record::write(part, &tables) } else { Ok(()) }
+    };
     if wants("file") {
-        one_file(place.path(), &options)?;
+        tell("file", one_file(place.path(), &options)?)?;
     }
     if wants("folder") || wants("library") {
         let songs = Rc::new(Goods::songs(place.path())?);
         if wants("folder") {
-            folder(&songs, &options)?;
+            tell("folder", folder(&songs, &options)?)?;
         }
         if wants("library") {
-            library(place.path(), &songs, &options)?;
+            tell("library", library(place.path(), &songs, &options)?)?;
         }
     }
     Ok(())
 }
 
-fn one_file(place: &Path, options: &Options) -> anyhow::Result<()> {
-    println!("\n### One file of {FILE_BYTES} bytes from one source\n");
+/// One file of 1 GiB from one source.
+fn one_file(place: &Path, options: &Options) -> anyhow::Result<String> {
     let goods = Rc::new(Goods::one_file(place, FILE_BYTES)?);
     let mut candidates = Vec::new();
     for datagram in DATAGRAMS {
@@ -89,12 +98,11 @@ fn one_file(place: &Path, options: &Options) -> anyhow::Result<()> {
         candidates.extend(others::installed(&goods)?);
     }
     let medians = compare(candidates, options.rounds)?;
-    print(&medians, goods.bytes);
-    print_bounds(place, &medians, options.rounds)
+    Ok(table(&medians, goods.bytes) + "\n" + &bounds(place, &medians, options.rounds)?)
 }
 
-fn folder(songs: &Rc<Goods>, options: &Options) -> anyhow::Result<()> {
-    println!("\n### A folder of 200 songs, {} bytes, from one source\n", songs.bytes);
+/// A folder of 200 songs from one source.
+fn folder(songs: &Rc<Goods>, options: &Options) -> anyhow::Result<String> {
     let mut candidates = Vec::new();
     for datagram in DATAGRAMS {
         let mut sharer = choir::Sharer::of(songs, datagram)?;
@@ -103,23 +111,20 @@ fn folder(songs: &Rc<Goods>, options: &Options) -> anyhow::Result<()> {
     if !options.alone {
         candidates.extend(others::installed(songs)?);
     }
-    let medians = compare(candidates, options.rounds)?;
-    print(&medians, songs.bytes);
-    Ok(())
+    Ok(table(&compare(candidates, options.rounds)?, songs.bytes))
 }
 
-fn library(place: &Path, songs: &Rc<Goods>, options: &Options) -> anyhow::Result<()> {
-    println!("\n### The same songs, hashed and shared\n");
+/// The same songs, hashed and shared.
+fn library(place: &Path, songs: &Rc<Goods>, options: &Options) -> anyhow::Result<String> {
     let [shared, hashed, summed] = [(); 3].map(|()| Rc::clone(songs));
     let candidates = vec![
         Candidate::new("choir share add --wait, until published", move || choir::share(&shared)),
         Candidate::new("choir hash", move || choir::hash(&hashed)),
         Candidate::new("sha256sum", move || others::sha256sum(&summed)),
     ];
-    print(&compare(candidates, options.rounds)?, songs.bytes);
+    let table = table(&compare(candidates, options.rounds)?, songs.bytes);
     let bound = bound::measure(place, songs.bytes as usize, options.rounds)?;
-    println!("\nhashing the bytes in lanes, on one core: {:.2} CPU s", bound.hash_cpu);
-    Ok(())
+    Ok(format!("{table}\nHashing the bytes in lanes, on one core: {:.2} CPU s.\n", bound.hash_cpu))
 }
 
 fn compare(mut candidates: Vec<Candidate>, rounds: usize) -> anyhow::Result<Medians> {
@@ -137,14 +142,14 @@ fn compare(mut candidates: Vec<Candidate>, rounds: usize) -> anyhow::Result<Medi
     Ok(candidates.into_iter().zip(runs).map(median).collect())
 }
 
-fn print(medians: &Medians, bytes: u64) {
-    println!("| | MB/s | s | CPU s receiving | CPU s sending | peak MiB receiving | peak MiB sending |");
-    println!("|---|---|---|---|---|---|---|");
+fn table(medians: &Medians, bytes: u64) -> String {
+    let head = "| | MB/s | s | CPU s receiving | CPU s sending | peak MiB receiving | peak MiB sending |\n";
+    let mut table = format!("{head}|---|---|---|---|---|---|---|\n");
     for (name, run) in medians {
         let rate = bytes as f64 / run.seconds / 1e6;
         let mebibytes = |bytes: u64| if bytes == 0 { "–".to_owned() } else { (bytes >> 20).to_string() };
-        println!(
-            "| {name} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        table += &format!(
+            "| {name} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |\n",
             run.seconds,
             run.receiving.cpu_seconds,
             run.sending.cpu_seconds,
@@ -152,30 +157,29 @@ fn print(medians: &Medians, bytes: u64) {
             mebibytes(run.sending.peak_bytes)
         );
     }
+    table
 }
 
 /// What this machine allows at best: as fast as the disk takes it, and as the cores do the least that must be done.
-fn print_bounds(place: &Path, medians: &Medians, rounds: usize) -> anyhow::Result<()> {
+fn bounds(place: &Path, medians: &Medians, rounds: usize) -> anyhow::Result<String> {
     let bound = bound::measure(place, FILE_BYTES, rounds)?;
-    println!(
-        "\ndisk: {:.2} s to write and sync; hashing: {:.2} CPU s; writing to the page cache: {:.2} CPU s",
-        bound.disk, bound.hash_cpu, bound.write_cpu
-    );
-    println!(
-        "\n| datagrams | bound by the disk, s | bound by {} cores, s | choir, s | bound ÷ choir |\n|---|---|---|---|---|",
-        bound.cores
+    let mut table = format!(
+        "The bound: the disk alone takes {:.2} s to write and sync; hashing costs {:.2} CPU seconds, writing to the page \
+         cache {:.2}.\n\n| datagrams | bound by the disk, s | bound by {} cores, s | choir, s | bound ÷ choir |\n\
+         |---|---|---|---|---|\n",
+        bound.disk, bound.hash_cpu, bound.write_cpu, bound.cores
     );
     for (datagram, pair) in DATAGRAMS.iter().zip(medians.chunks(2)) {
         let [(_, raw), (_, choir)] = pair else { continue };
         let cpu = raw.receiving.cpu_seconds + raw.sending.cpu_seconds + bound.hash_cpu + bound.write_cpu;
         let cores = cpu / bound.cores as f64;
         let best = cores.max(bound.disk);
-        println!(
-            "| {datagram} | {:.2} | {cores:.2} | {:.2} | {:.2} |",
+        table += &format!(
+            "| {datagram} | {:.2} | {cores:.2} | {:.2} | {:.2} |\n",
             bound.disk,
             choir.seconds,
             best / choir.seconds
         );
     }
-    Ok(())
+    Ok(table)
 }
