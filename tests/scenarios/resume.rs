@@ -12,8 +12,8 @@ use serde_json::Value;
 
 const SONG_BYTES: usize = 24_000_000;
 
-/// What one source may have under way: four requests of a mebibyte, and the start of the file.
-const MOST_UNDER_WAY: u64 = (4 << 20) + (64 << 10);
+/// What one source may have under way: four requests of two mebibytes, and the start of the file.
+const MOST_UNDER_WAY: u64 = (8 << 20) + (64 << 10);
 
 #[test]
 fn a_downloader_that_is_killed_goes_on_where_it_was() {

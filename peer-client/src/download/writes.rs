@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::{Part, StoreError};
 
-/// Batches that wait or are written: 4 MiB, so that a disk that pauses for some milliseconds holds up nobody.
-const MAX_WRITES: u32 = 16;
+/// Batches that wait or are written: 2 MiB, which is what may have come for nothing when the program is killed.
+const MAX_WRITES: u32 = 8;
 
 pub struct Writes {
     part: Arc<Part>,
