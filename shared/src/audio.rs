@@ -1,7 +1,7 @@
 //! The part of a song that tag editors leave alone, and its name.
 //!
 //! Two people's copies of a song usually differ in their tags and in nothing else. So beside its
-//! [`FileId`](crate::FileId) a song may have an [`AudioId`]: the Merkle root of its audio alone, with leaves
+//! [`FileId`] a song may have an [`AudioId`]: the Merkle root of its audio alone, with leaves
 //! counted from where the audio begins. It groups copies, and never replaces the name of a file where bytes are
 //! asked for.
 //!
