@@ -1,6 +1,6 @@
 //! An internet in memory, on tokio's paused clock.
 //!
-//! - [`line`]: what connects a host: bandwidth, delay, loss, reordering, a bounded buffer.
+//! - [`mod@line`]: what connects a host: bandwidth, delay, loss, reordering, a bounded buffer.
 //! - [`nat`]: routers that translate addresses, the four kinds.
 //! - [`traffic`]: all packets under way; pure.
 //! - [`socket`]: quinn's socket over it.
