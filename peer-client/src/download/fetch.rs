@@ -211,9 +211,7 @@ impl Fetch {
         }
         Ok(())
     }
-}
 
-impl Fetch {
     /// Where the batch ends at the latest that begins with leaf number `next`. Under a limit, what it takes long to be
     /// allowed is not collected first.
     fn end(&self, target: &Target, next: u32) -> u32 {

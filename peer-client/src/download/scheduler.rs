@@ -21,9 +21,10 @@
 //!    most two copies; the first verified leaf wins, and the other stream is stopped. So the waste is at most one
 //!    request for each source. Only what has made no progress for very long ([`DEAD`]) is asked of a third: two
 //!    sources that trickle must not hold up the last leaves.
-//! 7. **A silent source is trusted less and less:** it is asked whether it is there, gets no new requests, then others may have what it was asked for, then
-//!    it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go on: it may be all there is. A slow
-//!    one is not silent: bytes count as they arrive, long before a leaf of them is whole. Nor is one that we hold back.
+//! 7. **A silent source is trusted less and less:** it is asked whether it is there, gets no new requests, then others
+//!    may have what it was asked for, then it is given up ([`QUIET`], [`STALLED`], [`DEAD`]). Until then its streams go
+//!    on: it may be all there is. A slow one is not silent: bytes count as they arrive, long before a leaf of them is
+//!    whole. Nor is one that we hold back.
 //! 8. **While the song is played, what is due soon comes first:** the leaves of the next seconds are asked for in the
 //!    order of their [deadlines](playback), in small requests, each of the source that will have sent it soonest, and
 //!    once more of another if they would be late. Nobody takes them for being next in its region.
@@ -146,7 +147,7 @@ impl Scheduler {
     /// swarm.
     pub fn new(held: LeafSet, leaves_per_node: u32, me: MemberLot) -> Self {
         let length = held.length();
-        let swarm = Swarm::new(&LeafSet::empty(length), leaves_per_node, me);
+        let swarm = Swarm::new(length, leaves_per_node, me);
         let mut free = LeafSet::full(length);
         free.subtract(&held);
         Self {

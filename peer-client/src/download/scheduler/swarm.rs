@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use choir_shared::leaf::{LeafIndex, LeafRange, LeafSet, Presence};
+use choir_shared::leaf::{FileLength, LeafIndex, LeafRange, LeafSet, Presence};
 
 /// Leaves that fall to the same member. As many as the smallest request has.
 const GROUP: u32 = super::MIN_REQUEST_LEAVES;
@@ -26,14 +26,13 @@ pub(super) struct Swarm {
     holders: Vec<u16>,
     /// The leaves that fall to us.
     ours: LeafSet,
-    /// Whether the largest node of the tree has more leaves than a group.
+    /// Leaves that fall to one member together: [`GROUP`], or those of a node of the tree if it has more.
     group: u32,
     chance: u64,
 }
 
 impl Swarm {
-    pub(super) fn new(none: &LeafSet, leaves_per_node: u32, me: MemberLot) -> Self {
-        let length = none.length();
+    pub(super) fn new(length: FileLength, leaves_per_node: u32, me: MemberLot) -> Self {
         Self {
             me,
             others: BTreeSet::new(),
@@ -121,8 +120,6 @@ const fn mixed(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use choir_shared::leaf::FileLength;
-
     use super::*;
 
     fn none() -> LeafSet {
@@ -131,7 +128,7 @@ mod tests {
 
     fn swarms(lots: &[MemberLot]) -> Vec<Swarm> {
         let member = |me: &MemberLot| {
-            let mut swarm = Swarm::new(&none(), 1, *me);
+            let mut swarm = Swarm::new(none().length(), 1, *me);
             lots.iter().for_each(|lot| swarm.joined(*lot));
             swarm
         };
