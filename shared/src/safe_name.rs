@@ -58,6 +58,10 @@ impl SafeName {
 
     /// Equal for names that some file system takes for the same: those that differ only in case.
     pub fn collision_key(&self) -> String {
+        if self.0.is_ascii() {
+            // The same, at a tenth of the cost; whole folders are compared.
+            return self.0.to_ascii_lowercase();
+        }
         caseless::default_case_fold_str(&self.0.nfd().collect::<String>()).nfc().collect()
     }
 
