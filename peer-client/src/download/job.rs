@@ -272,16 +272,20 @@ mod tests {
 
     use choir_shared::identity::SecretKey;
     use choir_shared::index_api::SearchRow;
-    use choir_shared::leaf::FileLength;
+    use choir_shared::leaf::{FileLength, LEAF_BYTES};
     use choir_shared::merkle::{HashedFile, TreeHasher, TreeLayer};
+    use choir_shared::wire::{Granted, Have, LeavesHeld, No, Reason, encode};
     use choir_shared::{Digest, FileId, PeerId};
     use tokio::sync::mpsc;
 
     use super::super::about::About;
     use super::super::alternate::{self, Alternate};
+    use super::super::links::{Link, Standing};
     use super::super::{BoxFuture, FoundSource, IndexUnreachable, NoSession};
+    use super::attempt::START_LEAVES;
     use super::*;
     use crate::session::Session;
+    use crate::session::fixture::Pair;
     use crate::store::LocalDisk;
     use crate::store::faulty::FaultyDisk;
 
@@ -292,6 +296,8 @@ mod tests {
     struct Nobody {
         asks: mpsc::Sender<()>,
         copies: Vec<SearchRow>,
+        /// With whoever is asked for.
+        session: Option<Session>,
     }
 
     impl Finder for Nobody {
@@ -307,7 +313,7 @@ mod tests {
         }
 
         fn connect(&self, _: PeerId, _: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
-            Box::pin(async { Err(NoSession::Offline) })
+            Box::pin(async { self.session.clone().ok_or(NoSession::Offline) })
         }
 
         fn misbehaved(&self, _: PeerId, _: FileId) {}
@@ -328,11 +334,13 @@ mod tests {
         about: About,
         /// Other copies that somebody has.
         copies: Vec<SearchRow>,
+        /// With the only peer who was named as a source.
+        session: Option<Session>,
     }
 
     impl<'a> World<'a> {
         fn new(folder: &'a Path) -> Self {
-            Self { folder, disk: Arc::new(LocalDisk), about: About::default(), copies: vec![] }
+            Self { folder, disk: Arc::new(LocalDisk), about: About::default(), copies: vec![], session: None }
         }
 
         /// The job, and a word whenever it asks who has the song.
@@ -342,12 +350,12 @@ mod tests {
                 name: "song.ogg".into(),
                 folder: self.folder.to_owned(),
                 group: None,
-                sources: vec![],
+                sources: self.session.iter().map(Session::peer).collect(),
                 priority: Priority::Normal,
                 about: self.about,
             };
             let (asks, asked) = mpsc::channel(9);
-            let finder: Arc<dyn Finder> = Arc::new(Nobody { asks, copies: self.copies });
+            let finder: Arc<dyn Finder> = Arc::new(Nobody { asks, copies: self.copies, session: self.session });
             let workshop = Workshop {
                 me: SecretKey::from_seed(&[1; 32]).peer_id(),
                 links: Links::new(Arc::clone(&finder)),
@@ -457,6 +465,52 @@ mod tests {
         let outcome = tokio::time::timeout(SOON, job.run()).await.expect("nobody needs to be asked");
         assert!(matches!(&outcome, Outcome::Done(path) if path.ends_with("song (2).ogg")), "{outcome:?}");
         assert_eq!(std::fs::read(folder.path().join("song.ogg")).unwrap(), [8; 100_000]);
+    }
+
+    /// A job whose only named source serves it already.
+    struct Served {
+        job: Job,
+        asked: mpsc::Receiver<()>,
+        source: Pair,
+        _slot: (quinn::SendStream, quinn::RecvStream),
+        _link: Arc<Link>,
+    }
+
+    async fn served(folder: &Path) -> Served {
+        let pair = Pair::connect().await;
+        let (job, asked) = World { session: Some(pair.ours.clone()), ..World::new(folder) }.job();
+        let link = job.workshop.links.join(pair.ours.peer(), job.request.file).await.unwrap();
+        let mut slot = pair.theirs.accept_bi().await.unwrap();
+        slot.0.write_all(&encode(&Granted { idle_ms: 60_000 })).await.unwrap();
+        link.standing().wait_for(|standing| *standing == Standing::Granted).await.unwrap();
+        Served { job, asked, source: pair, _slot: slot, _link: link }
+    }
+
+    #[tokio::test]
+    async fn a_song_that_is_here_at_once_costs_the_index_no_search() {
+        let folder = tempfile::tempdir().unwrap();
+        let Served { job, mut asked, source, _slot, _link } = served(folder.path()).await;
+        let (data, file) = song();
+        let layer = TreeLayer::of_leaves(file.id, &file.leaves).unwrap();
+        let have = encode(&Have { leaves: LeavesHeld::All, more_sources: vec![] });
+        let start = (START_LEAVES * LEAF_BYTES) as usize;
+        let answers = async {
+            source.they_answer(&[&have, &layer.to_bytes()[..], &data[..start]].concat()).await;
+            source.they_answer(&[&have, &data[start..]].concat()).await;
+        };
+        let (outcome, ()) = tokio::join!(job.run(), answers);
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        assert!(asked.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_named_source_that_has_nothing_sends_us_to_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let Served { job, mut asked, source, _slot, _link } = served(folder.path()).await;
+        let running = tokio::spawn(job.run());
+        source.they_answer(&encode(&No { reason: Reason::Refused, retry_after_ms: 0 })).await;
+        tokio::time::timeout(SOON, asked.recv()).await.unwrap().unwrap();
+        running.abort();
     }
 
     #[tokio::test]

@@ -79,6 +79,13 @@ impl Links {
         Self { finder, links: Mutex::default() }
     }
 
+    /// Whether there is a link with `peer`, and a slot at its other end.
+    pub fn serves(&self, peer: &PeerId) -> bool {
+        let slot = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(peer).cloned();
+        let link = slot.and_then(|slot| slot.try_lock().ok()?.upgrade());
+        link.is_some_and(|link| link.session.is_alive() && *link.standing.borrow() == Standing::Granted)
+    }
+
     /// The link with `peer`, made now if there is none.
     pub async fn join(&self, peer: PeerId, file: FileId) -> Result<Arc<Link>, NoSession> {
         let slot = {

@@ -32,11 +32,15 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// While a download runs, new sources are looked for this often.
 const LOOK_FOR_MORE: Duration = Duration::from_secs(30);
 
+/// Where a source that was named serves us already, the index is asked this much later who else has the file: a song
+/// is often here by then, and a folder of two hundred asks for nothing.
+const BEFORE_SEARCHING: Duration = Duration::from_millis(50);
+
 /// Nothing to ask for during this time, although there are sources: they have no more than is here.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
 /// The start of a file: what a player wants first, and what a sharer serves without a slot.
-const START_LEAVES: u32 = 4;
+pub(super) const START_LEAVES: u32 = 4;
 
 /// The faster of two is fast enough; more would only be thrown away.
 const STARTS_AT_ONCE: usize = 2;
@@ -67,6 +71,7 @@ pub(super) struct Attempt<'a> {
     /// No index answered; known sources are still tried.
     search_failed: Option<String>,
     searching: bool,
+    has_searched: bool,
     search_at: Instant,
     /// When a request was last under way.
     fetched_at: Instant,
@@ -89,6 +94,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(job: &'a Job, part: Arc<Part>, resumed: Option<Resumed>) -> Self {
         let now = now();
         let news = mpsc::channel(NEWS_CAPACITY);
+        let is_served = job.request.sources.iter().any(|peer| job.workshop.links.serves(peer));
         let mut attempt = Self {
             sources: Sources::new(job.request.file.length(), job.workshop.me),
             job,
@@ -102,7 +108,8 @@ impl<'a> Attempt<'a> {
             waiting_for_slot: false,
             search_failed: None,
             searching: false,
-            search_at: now,
+            has_searched: false,
+            search_at: if is_served { now + BEFORE_SEARCHING } else { now },
             fetched_at: now,
             speed: Speed::new(now),
         };
@@ -137,6 +144,10 @@ impl<'a> Attempt<'a> {
                 return Ok(());
             }
             if !self.searching && !self.sources.any_left() {
+                if !self.has_searched {
+                    self.search_at = now;
+                    continue;
+                }
                 let (why, words) = self.sources.why_none_is_left();
                 let unreachable = self.search_failed.take().filter(|_| why == Why::NoSources);
                 return Err(match unreachable {
@@ -163,7 +174,7 @@ impl<'a> Attempt<'a> {
     /// Starts a search and connections where they are due.
     fn look_around(&mut self, now: Instant) {
         if !self.searching && self.search_at <= now {
-            self.searching = true;
+            (self.searching, self.has_searched) = (true, true);
             let (finder, file) = (Arc::clone(&self.job.workshop.finder), self.job.request.file);
             self.tasks.spawn(async move { Happened::Searched(finder.sources(file).await) });
         }
