@@ -10,8 +10,9 @@
 //! | the work | [`download`], [`upload`], [`library`], [`index_client`] |
 //! | the means | [`session`]: typed messages over one connection; [`store`]: verified bytes on disk; [`database`] |
 //! | the road | [`connectivity`]: quinn appears here and in `session` only |
-//! | the ground | [`identity`], [`config`], `clock`; [`pace`]: a limit, shared fairly; [`rate`]: how fast bytes go |
+//! | the ground | [`identity`], [`config`], `clock`, [`allocator`]; [`pace`]: a limit, shared fairly; [`rate`]: how fast bytes go |
 
+pub mod allocator;
 pub mod api;
 pub mod cli;
 mod clock;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 
 fn main() -> anyhow::Result<ExitCode> {
-    // First of all: whatever speaks TLS later finds this provider, and there is no other.
+    choir_peer::allocator::keep_freed_memory();
+    // Whatever speaks TLS later finds this provider, and there is no other.
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow!("a TLS provider is there already"))?;
