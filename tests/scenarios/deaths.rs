@@ -19,8 +19,9 @@ const PACE: (&str, &str) = ("CHOIR_UPLOAD_LIMIT", "8M");
 /// What a kill may cost: batches that were read and not yet written, and what was on its way.
 const MOST_FETCHED_TWICE: u64 = 2 << 20;
 
-/// Half a second, as a rule; but if the attempt ends before the sharer is back, the next begins ten seconds later.
-const MOST_UNTIL_SERVED: Duration = Duration::from_secs(30);
+/// Half a second, as a rule; if an attempt ends before the sharer is back, the next begins a second later, and then
+/// two. The rest is for a machine that is busy.
+const MOST_UNTIL_SERVED: Duration = Duration::from_secs(10);
 
 const TENTHS: std::ops::RangeInclusive<u64> = 0..=10;
 

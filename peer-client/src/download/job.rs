@@ -507,9 +507,14 @@ mod tests {
     async fn a_named_source_that_has_nothing_sends_us_to_the_index() {
         let folder = tempfile::tempdir().unwrap();
         let Served { job, mut asked, source, _slot, _link } = served(folder.path()).await;
+        let mut seen = job.status.subscribe();
         let running = tokio::spawn(job.run());
         source.they_answer(&encode(&No { reason: Reason::Refused, retry_after_ms: 0 })).await;
-        tokio::time::timeout(SOON, asked.recv()).await.unwrap().unwrap();
+        tokio::select! {
+            biased;
+            asked = asked.recv() => asked.unwrap(),
+            waits = seen.wait_for(|status| status.state == State::Waiting) => panic!("not asked: {:?}", *waits.unwrap()),
+        }
         running.abort();
     }
 

@@ -12,8 +12,9 @@ use crate::download::status::Why;
 /// Indexes tell of sources; between their forgetting and our asking may be up to an hour.
 const FOR_A_SOURCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
-/// For what nobody tells of: a peer out of reach, a change of its mind.
-const FOR_ANYTHING_ELSE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+/// For what nobody tells of: a peer out of reach, a change of its mind. A sharer that was restarted is back within
+/// seconds.
+const FOR_ANYTHING_ELSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// The pauses of one download.
 #[derive(Debug, Default)]
@@ -44,7 +45,8 @@ mod tests {
         let mut next = |why, bytes| pauses.next(why, bytes).as_secs();
         assert_eq!([0; 8].map(|bytes| next(Why::NoSources, bytes)), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
         assert_eq!(next(Why::NoSources, 1), 60, "something came");
-        assert_eq!([1; 7].map(|bytes| next(Why::PeersUnreachable, bytes)), [10, 20, 40, 80, 160, 300, 300]);
+        let unreachable = [1; 10].map(|bytes| next(Why::PeersUnreachable, bytes));
+        assert_eq!(unreachable, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert_eq!(next(Why::NoSources, 1), 60, "it is something else");
         assert!((0..100).all(|_| next(Why::NoSources, 1) <= 3600));
     }
