@@ -198,6 +198,16 @@ impl Index {
         self.measure_presence();
     }
 
+    /// Lets go of a peer of which memory may not know what it holds. It comes back at once, and that is read anew.
+    /// Under the library lock.
+    pub(crate) async fn doubt(&self, caller: &Caller) {
+        if let Some(line) = self.presence().remove(&caller.peer) {
+            line.hang_up();
+        }
+        self.lose(caller.member).await;
+        self.measure_presence();
+    }
+
     /// Erases a member, its libraries and its name at once, even if whoever waits for it gives up.
     pub(crate) async fn erase(&self, peer: PeerId, member: MemberNo) -> Result<(), StoreError> {
         let index = self.clone();

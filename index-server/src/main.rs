@@ -25,9 +25,9 @@ async fn main() -> ExitCode {
 async fn obey() -> anyhow::Result<ExitCode> {
     match command(std::env::args_os())? {
         Command::Ask { data_dir, question } => println!("{}", admin::ask(&data_dir, &question).await?),
-        Command::Maintain { data_dir, task } => {
+        Command::Maintain { data_dir, database, task } => {
             observe::log(&LogSettings::default()).context("cannot log")?;
-            let outcome = maintenance::perform(&data_dir, &task).await?;
+            let outcome = maintenance::perform(&data_dir, &database, &task).await?;
             println!("{}", outcome.text);
             return Ok(if outcome.state == State::Sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -1,5 +1,8 @@
 //! What is done to an index's folder from outside of the program that runs on it.
 //!
+//! Databases on a PostgreSQL server are copied with the server's own means; what can be checked and mended with
+//! statements is checked and mended here, wherever they are.
+//!
 //! - **Looking and copying** (`check`, `backup`, `migrate --check`) may happen while the index runs.
 //! - **Changing** (`check --repair`, `restore`, `migrate`) takes the folder's lock, and so asks for the index to be
 //!   stopped.
@@ -17,7 +20,7 @@ pub use backup::Extent;
 
 use crate::data_dir::DataDirError;
 use crate::search::IndexerError;
-use crate::store;
+use crate::store::{self, Location, PostgresUrl};
 
 /// The precious database: where it is, there is an index.
 const ACCOUNTS: &str = "accounts.db";
@@ -75,16 +78,26 @@ impl Outcome {
 }
 
 /// Does a task on the index in `data_dir`.
-pub async fn perform(data_dir: &Path, task: &Task) -> Result<Outcome, MaintenanceError> {
+pub async fn perform(data_dir: &Path, database: &Location, task: &Task) -> Result<Outcome, MaintenanceError> {
+    let precious = match database {
+        Location::Folder(_) => ACCOUNTS,
+        Location::Postgres(_) => KEY,
+    };
     // A new folder is begun by running an index, and by restoring one.
-    if !matches!(task, Task::Restore { .. }) && !data_dir.join(ACCOUNTS).exists() {
+    if !matches!(task, Task::Restore { .. }) && !data_dir.join(precious).exists() {
         return Err(MaintenanceError::NoIndex(data_dir.to_owned()));
     }
-    match task {
-        Task::Check { repair } => check::check(data_dir, *repair).await,
-        Task::Backup { to, extent } => backup::backup(data_dir, to, *extent).await,
-        Task::Restore { from } => restore::restore(data_dir, from).await,
-        Task::Migrate { mode } => migrate::migrate(data_dir, *mode).await,
+    match (task, database) {
+        (Task::Check { repair }, _) => check::check(data_dir, database, *repair).await,
+        (Task::Migrate { mode }, _) => migrate::migrate(data_dir, database, *mode).await,
+        (Task::Backup { to, extent }, Location::Folder(_)) => backup::backup(data_dir, to, *extent).await,
+        (Task::Restore { from }, Location::Folder(_)) => restore::restore(data_dir, from).await,
+        (Task::Backup { .. }, Location::Postgres(url)) => {
+            Err(MaintenanceError::BackupOfServer(url.clone(), data_dir.join(KEY)))
+        }
+        (Task::Restore { .. }, Location::Postgres(url)) => {
+            Err(MaintenanceError::RestoreOfServer(url.clone(), data_dir.join(KEY)))
+        }
     }
 }
 
@@ -105,6 +118,16 @@ pub enum MaintenanceError {
     Running(#[source] DataDirError),
     #[error("cannot use {path}: {source}", path = path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error(
+        "the database is on a server: copy it with pg_dump --schema=accounts (and --schema=catalogue for what is \
+         shared) from {0}, and keep {path} with it", path = .1.display()
+    )]
+    BackupOfServer(PostgresUrl, PathBuf),
+    #[error(
+        "the database is on a server: stop the index, drop the schemas accounts and catalogue of {0}, put a copy made \
+         with pg_dump back with psql or pg_restore, and its key into {path}", path = .1.display()
+    )]
+    RestoreOfServer(PostgresUrl, PathBuf),
     #[error(transparent)]
     Store(#[from] store::OpenError),
     #[error(transparent)]

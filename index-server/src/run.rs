@@ -34,7 +34,7 @@ use crate::search::Indexer;
 use crate::serve::tls::{self, TlsError};
 use crate::serve::{BindError, Listener, Server};
 use crate::settings::{Encryption, PortChoice, Settings, is_beyond_loopback};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Location, Store, StoreError};
 use crate::watches::Watches;
 use crate::{admin, indexer, observe, routes, sweeper};
 
@@ -76,7 +76,7 @@ pub async fn run(settings: Settings, ready: impl FnOnce(Ready), shutdown: Cancel
     let keys = IndexKeys::load_or_create(&data_dir.key_file())?;
     let doors = Doors::open(&settings, &keys)?;
     let store_tasks = TaskTracker::new();
-    let store = open_store(&data_dir, &store_tasks).await?;
+    let store = open_store(&settings.database, &store_tasks).await?;
     let outcome = run_on(store.clone(), settings, &data_dir, keys, doors, ready, shutdown).await;
     store.close().await;
     store_tasks.close();
@@ -86,9 +86,9 @@ pub async fn run(settings: Settings, ready: impl FnOnce(Ready), shutdown: Cancel
 
 /// On a thread that may block. Checking and migrating a large database takes a while; and the future of sqlx's
 /// migrator is not `Send`, so that otherwise no task could run an index.
-async fn open_store(data_dir: &DataDir, tasks: &TaskTracker) -> Result<Store, RunError> {
-    let (path, tasks, runtime) = (data_dir.path().to_owned(), tasks.clone(), Handle::current());
-    let open = move || runtime.block_on(Store::open(&path, store::Options::default(), &tasks));
+async fn open_store(database: &Location, tasks: &TaskTracker) -> Result<Store, RunError> {
+    let (database, tasks, runtime) = (database.clone(), tasks.clone(), Handle::current());
+    let open = move || runtime.block_on(Store::open(&database, store::Options::default(), &tasks));
     match tokio::task::spawn_blocking(open).await {
         Ok(opened) => Ok(opened?),
         Err(_) => Err(RunError::Panicked),

@@ -17,6 +17,8 @@ use choir_shared::index_api;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::store::{InvalidPostgresUrl, Location};
+
 pub use crate::origin::Proxies;
 pub use flags::{Command, command};
 pub use limits::LimitSettings;
@@ -31,6 +33,8 @@ const DEFAULT_NAME: &str = "a Choir index";
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub data_dir: PathBuf,
+    /// Where members and libraries are kept.
+    pub database: Location,
     pub listen: Vec<SocketAddr>,
     /// Who chose the ports decides what happens if one is taken.
     pub port_choice: PortChoice,
@@ -115,8 +119,10 @@ pub struct Description {
 impl Settings {
     /// The defaults for an index in `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
         Self {
-            data_dir: data_dir.into(),
+            database: Location::Folder(data_dir.clone()),
+            data_dir,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))],
             port_choice: PortChoice::Default,
             rendezvous: None,
@@ -139,7 +145,7 @@ impl Settings {
     /// Puts flags (which include the environment) over the file over the defaults.
     fn resolve(flags: flags::RunFlags, file: file::FileSettings, data_dir: PathBuf) -> Result<Self, SettingsError> {
         let defaults = Self::new(data_dir);
-        check_database(flags.database.or(file.database).as_deref(), &defaults.data_dir)?;
+        let database = database(flags.database.or(file.database).as_deref(), &defaults.data_dir)?;
         let listen = first_given(flags.listen, file.listen.unwrap_or_default());
         let (listen, port_choice) = match listen {
             addresses if addresses.is_empty() => (defaults.listen, PortChoice::Default),
@@ -174,6 +180,7 @@ impl Settings {
                 message_of_the_day: file.message_of_the_day,
             },
             limits: file.limits,
+            database,
             data_dir: defaults.data_dir,
         })
     }
@@ -183,14 +190,13 @@ fn first_given<T>(flags: Vec<T>, file: Vec<T>) -> Vec<T> {
     if flags.is_empty() { file } else { flags }
 }
 
-/// This version keeps its databases as SQLite files in the data folder, and nowhere else.
-fn check_database(url: Option<&str>, data_dir: &Path) -> Result<(), SettingsError> {
-    let Some(url) = url else { return Ok(()) };
-    let folder = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
-    if folder.is_some_and(|folder| folder.is_empty() || Path::new(folder) == data_dir) {
-        Ok(())
-    } else {
-        Err(SettingsError::Database(url.to_owned()))
+/// SQLite files are in the data folder, and nowhere else.
+fn database(url: Option<&str>, data_dir: &Path) -> Result<Location, SettingsError> {
+    let Some(url) = url else { return Ok(Location::Folder(data_dir.to_owned())) };
+    match url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+        Some(folder) if folder.is_empty() || Path::new(folder) == data_dir => Ok(Location::Folder(data_dir.to_owned())),
+        Some(_) => Err(SettingsError::DatabaseElsewhere),
+        None => Ok(Location::Postgres(url.parse()?)),
     }
 }
 
@@ -208,10 +214,10 @@ pub enum SettingsError {
     Malformed { path: PathBuf, message: String },
     #[error("a certificate needs both tls-certificate and tls-key")]
     HalfACertificate,
-    #[error(
-        "the database {0} cannot be used: this version keeps SQLite files in the data folder, so give --data-dir instead"
-    )]
-    Database(String),
+    #[error("SQLite files are kept in the data folder, so give --data-dir instead of --database")]
+    DatabaseElsewhere,
+    #[error("the database is not a URL as postgres://user:password@host/database: {0}")]
+    Database(#[from] InvalidPostgresUrl),
     #[error("neither HOME nor XDG_DATA_HOME is set, so give --data-dir")]
     NoHome,
 }

@@ -1,10 +1,10 @@
 //! What the index remembers: who may be here, and who shares what.
 //!
-//! Domain types go in and come out; statements live only below this module. Each method is one whole use case, so
-//! that another database can take SQLite's place by offering the same methods.
+//! Domain types go in and come out; statements live only below this module. Each method is one whole use case.
 //!
-//! - **Two databases.** `accounts.db` is precious and waits for the disk on every commit. `catalogue.db` can be
-//!   published again: it does not wait, and one that is damaged is moved aside and begun anew.
+//! - **Two databases**, as two SQLite files or as two schemas of PostgreSQL (`sql` has what differs). The accounts are
+//!   precious; as a file they wait for the disk on every commit. The catalogue can be published again: as a file it
+//!   does not wait, and one that is damaged is moved aside and begun anew.
 //! - **One writer each** (`writer`): what has queued up is committed together, and one refused change spoils no
 //!   other. Readers have connections of their own and never wait for the writer.
 //! - **An answer is given after the commit**, so whoever reads next sees what was answered.
@@ -37,13 +37,16 @@ mod files;
 mod folders;
 mod invites;
 mod library_page;
+mod location;
 mod name;
 mod number_set;
 mod numbers;
+mod postgres;
 mod publish;
 mod reports;
 mod settle;
 mod snapshot;
+mod sql;
 mod sweep;
 mod texts;
 mod upgrade;
@@ -53,13 +56,13 @@ mod writer;
 pub(crate) mod testing;
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use choir_shared::PeerId;
 use tokio_util::task::TaskTracker;
 
 use database::Database;
+use postgres::Schema;
 
 pub use accounts::{EnrolError, Enrolment, Member, Named, RenameError};
 pub use bans::{Ban, BanTarget, InvalidBanTarget};
@@ -70,6 +73,7 @@ pub use error::{OpenError, StoreError};
 pub use export::Export;
 pub use files::{Counts, FileRow, IndexedFile};
 pub use invites::{AuditEntry, Invite, label as invite_label};
+pub use location::{InvalidPostgresUrl, Location, PostgresUrl};
 pub use name::{DisplayName, InvalidName};
 pub use numbers::{FileNo, MemberNo};
 pub use publish::{Applied, ChangeError, Quotas};
@@ -86,7 +90,7 @@ pub struct Store {
     erased: Arc<Erased>,
     tracker: TaskTracker,
     /// Held as long as the store is open, so that a second index cannot open the same folder.
-    _lock: Arc<std::fs::File>,
+    _lock: Option<Arc<std::fs::File>>,
 }
 
 /// How a store is opened.
@@ -104,19 +108,29 @@ impl Default for Options {
 }
 
 impl Store {
-    /// Opens the databases in `dir`, or begins them. The writers run on `tracker` until [`Store::close`].
-    pub async fn open(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Self, OpenError> {
-        let lock = database::lock(dir)?;
-        let accounts = database::open_accounts(dir, options, tracker).await?;
-        let catalogue = match database::open_catalogue(dir, options, tracker).await {
+    /// Opens the databases, or begins them. The writers run on `tracker` until [`Store::close`].
+    pub async fn open(at: &Location, options: Options, tracker: &TaskTracker) -> Result<Self, OpenError> {
+        let (accounts, catalogue, lock) = match at {
+            Location::Folder(dir) => {
+                let lock = database::lock(dir)?;
+                let accounts = database::open_accounts(dir, options, tracker).await?;
+                let catalogue = database::open_catalogue(dir, options, tracker).await;
+                (accounts, catalogue, Some(Arc::new(lock)))
+            }
+            Location::Postgres(url) => {
+                let accounts = postgres::open(url, Schema::Accounts, options, tracker).await?;
+                let catalogue = postgres::open(url, Schema::Catalogue, options, tracker).await;
+                (accounts, catalogue, None)
+            }
+        };
+        let catalogue = match catalogue {
             Ok(catalogue) => catalogue,
             Err(error) => {
                 accounts.close().await;
                 return Err(error);
             }
         };
-        let store =
-            Self { accounts, catalogue, erased: Arc::default(), tracker: tracker.clone(), _lock: Arc::new(lock) };
+        let store = Self { accounts, catalogue, erased: Arc::default(), tracker: tracker.clone(), _lock: lock };
         if let Err(error) = store.drop_libraries_without_owner().await {
             store.close().await;
             return Err(error.into());
@@ -166,5 +180,9 @@ impl Erased {
     }
 }
 
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod tests;

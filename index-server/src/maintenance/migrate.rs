@@ -6,12 +6,15 @@ use tokio_util::task::TaskTracker;
 
 use super::{MaintenanceError, Migrate, Outcome, lines};
 use crate::data_dir::DataDir;
-use crate::store::{self, Store, Upgrade};
+use crate::store::{self, Location, Store, Upgrade};
 
-pub(super) async fn migrate(data_dir: &Path, mode: Migrate) -> Result<Outcome, MaintenanceError> {
-    let upgrades = store::upgrades(data_dir).await?;
+pub(super) async fn migrate(data_dir: &Path, database: &Location, mode: Migrate) -> Result<Outcome, MaintenanceError> {
+    let upgrades = store::upgrades(database).await?;
     if let Some(later) = upgrades.iter().find(|upgrade| !upgrade.unknown.is_empty()) {
-        return Err(MaintenanceError::TooNew(data_dir.join(later.database)));
+        return Err(MaintenanceError::TooNew(match database {
+            Location::Folder(dir) => dir.join(later.database),
+            Location::Postgres(_) => later.database.into(),
+        }));
     }
     let open: Vec<String> = upgrades.iter().filter(|upgrade| !upgrade.pending.is_empty()).map(describe).collect();
     if open.is_empty() {
@@ -22,7 +25,7 @@ pub(super) async fn migrate(data_dir: &Path, mode: Migrate) -> Result<Outcome, M
     }
     let _locked = DataDir::open(data_dir).map_err(MaintenanceError::Running)?;
     let tracker = TaskTracker::new();
-    let store = Store::open(data_dir, store::Options::default(), &tracker).await?;
+    let store = Store::open(database, store::Options::default(), &tracker).await?;
     store.close().await;
     tracker.close();
     tracker.wait().await;

@@ -56,7 +56,7 @@ async fn check(from: &Path) -> Result<(), MaintenanceError> {
             store::verify(&path).await?;
         }
     }
-    match store::upgrades(from).await?.iter().find(|upgrade| !upgrade.unknown.is_empty()) {
+    match store::upgrades(&from.into()).await?.iter().find(|upgrade| !upgrade.unknown.is_empty()) {
         Some(upgrade) => Err(MaintenanceError::TooNew(from.join(upgrade.database))),
         None => Ok(()),
     }

@@ -9,6 +9,11 @@ use crate::keys::IndexKeys;
 use crate::store::testing::{NOW, Sharer, World, song};
 use crate::store::{Enrolment, Options, Store};
 
+/// A task on an index with SQLite files.
+async fn perform(dir: &Path, task: &Task) -> Result<Outcome, MaintenanceError> {
+    super::perform(dir, &dir.into(), task).await
+}
+
 /// An index's folder with two members and one song, and the sharer of it. Nothing runs on it.
 async fn index() -> (tempfile::TempDir, Sharer) {
     let world = World::new().await;
@@ -21,7 +26,7 @@ async fn index() -> (tempfile::TempDir, Sharer) {
 
 async fn members(dir: &Path) -> usize {
     let tracker = TaskTracker::new();
-    let store = Store::open(dir, Options::default(), &tracker).await.unwrap();
+    let store = Store::open(&dir.into(), Options::default(), &tracker).await.unwrap();
     let members = store.members().await.unwrap().len();
     store.close().await;
     members
@@ -45,7 +50,7 @@ async fn a_backup_brings_everything_back_that_is_precious() {
     assert!(matches!(again, Err(MaintenanceError::Exists(_))), "{again:?}");
 
     let tracker = TaskTracker::new();
-    let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
+    let store = Store::open(&dir.path().into(), Options::default(), &tracker).await.unwrap();
     let late = choir_shared::identity::SecretKey::from_seed(&[3; 32]).peer_id();
     store.enrol(&late, Enrolment::Open, NOW).await.unwrap();
     store.close().await;
@@ -100,7 +105,7 @@ async fn a_check_finds_and_mends() {
     drop(locked);
     assert_eq!(perform(dir.path(), &MEND).await.unwrap().state, State::Sound);
     let tracker = TaskTracker::new();
-    let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
+    let store = Store::open(&dir.path().into(), Options::default(), &tracker).await.unwrap();
     assert!(store.member(&anna.peer()).await.unwrap().is_some());
     assert!(store.collections(anna.no).await.unwrap().is_empty(), "to be published again");
     store.close().await;

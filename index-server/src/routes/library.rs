@@ -16,7 +16,7 @@ use crate::auth::caller::Caller;
 use crate::error::ApiError;
 use crate::index::Index;
 use crate::limits::Limit;
-use crate::store::Quotas;
+use crate::store::{ChangeError, Quotas};
 
 /// A set takes some ten milliseconds, so a place is free again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -46,9 +46,21 @@ async fn apply(index: Index, caller: Caller, set: ChangeSet) -> Result<ChangesAn
     let voter = index.keys.network_number(caller.origin.network());
     let ids: Vec<FileId> = set.add.iter().map(|addition| addition.file).collect();
     let _library = index.library(caller.member).await;
-    let applied = index.store.apply(caller.member, &caller.peer, voter, set, &quotas).await?;
+    let applied = match index.store.apply(caller.member, &caller.peer, voter, set, &quotas).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            // A commit whose answer was lost may have been one.
+            if matches!(error, ChangeError::Store(_)) {
+                index.doubt(&caller).await;
+            }
+            return Err(error.into());
+        }
+    };
     metrics::counter!("choir_index_holdings_added_total").increment(applied.added.len() as u64);
-    index.library_changed(&caller, &ids, applied.added, applied.removed).await?;
+    if let Err(error) = index.library_changed(&caller, &ids, applied.added, applied.removed).await {
+        index.doubt(&caller).await;
+        return Err(error.into());
+    }
     Ok(applied.answer)
 }
 

@@ -39,7 +39,18 @@ impl FileSettings {
     }
 
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
-        toml::from_str(text)
-            .map_err(|error| SettingsError::Malformed { path: path.to_owned(), message: error.to_string() })
+        toml::from_str(text).map_err(|error| SettingsError::Malformed {
+            path: path.to_owned(),
+            message: without_passwords(&error.to_string()),
+        })
     }
+}
+
+/// A message may show the line that is wrong, and that may be the one with the database's URL.
+fn without_passwords(message: &str) -> String {
+    let lines = message.lines().map(|line| match line.split_once("://") {
+        Some((before, _)) => format!("{before}://…"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

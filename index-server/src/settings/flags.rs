@@ -10,7 +10,7 @@ use super::file::FileSettings;
 use super::{Access, Settings, SettingsError};
 use crate::admin::Request;
 use crate::maintenance::{Extent, Migrate, Repair, Task};
-use crate::store::BanTarget;
+use crate::store::{BanTarget, Location};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub enum Command {
     /// Something to be done to this folder.
     Maintain {
         data_dir: PathBuf,
+        database: Location,
         task: Task,
     },
 }
@@ -73,8 +74,8 @@ pub(super) struct RunFlags {
     /// What the index is called
     #[arg(long, global = true, env = "CHOIR_INDEX_NAME")]
     pub(super) name: Option<String>,
-    /// Where the truth is kept [default: SQLite files in the data folder]
-    #[arg(long, global = true, env = "CHOIR_INDEX_DATABASE", value_name = "URL")]
+    /// Keep members and libraries in PostgreSQL, postgres://… [default: SQLite files in the data folder]
+    #[arg(long, global = true, env = "CHOIR_INDEX_DATABASE", hide_env_values = true, value_name = "URL")]
     pub(super) database: Option<String>,
     /// Serve metrics for Prometheus here [default: nowhere]
     #[arg(long, global = true, env = "CHOIR_INDEX_METRICS", value_name = "ADDR")]
@@ -275,7 +276,10 @@ impl Cli {
         let data_dir = self.place.data_dir.or(from_file).or_else(default_data_dir).ok_or(SettingsError::NoHome)?;
         match self.action.and_then(Action::order) {
             Some(Order::Question(question)) => Ok(Command::Ask { data_dir, question }),
-            Some(Order::Task(task)) => Ok(Command::Maintain { data_dir, task }),
+            Some(Order::Task(task)) => {
+                let database = super::database(self.run.database.or(file.database).as_deref(), &data_dir)?;
+                Ok(Command::Maintain { data_dir, database, task })
+            }
             None => Settings::resolve(self.run, file, data_dir).map(Box::new).map(Command::Run),
         }
     }

@@ -68,7 +68,37 @@ fn an_unknown_key_is_named_with_its_line() {
 fn a_limit_of_zero_and_half_a_certificate_are_refused() {
     assert!(resolve(&[], "[limits]\nsearches_per_minute = 0\n").is_err());
     assert!(matches!(resolve(&["--tls-key", "k.pem"], ""), Err(SettingsError::HalfACertificate)));
-    assert!(matches!(resolve(&["--database", "postgres://db"], ""), Err(SettingsError::Database(_))));
+    assert!(matches!(resolve(&["--database", "sqlite:///elsewhere"], ""), Err(SettingsError::DatabaseElsewhere)));
+}
+
+#[test]
+fn a_database_on_a_server_is_named_by_flag_or_file_and_its_password_is_nobodys() {
+    let url = "postgres://anna:s3cret@db/choir";
+    for settings in [resolve(&["--database", url], ""), resolve(&[], &format!("database = '{url}'"))] {
+        let settings = settings.unwrap();
+        let Location::Postgres(database) = &settings.database else { panic!("{:?}", settings.database) };
+        assert_eq!(database.to_string(), "postgres://db:5432/choir");
+        assert!(!format!("{settings:?}").contains("s3cret"));
+    }
+    assert!(matches!(resolve(&["--database", "sqlite:"], "").unwrap().database, Location::Folder(_)));
+    for (arguments, file) in [
+        (&["--database", "mysql://anna:s3cret@db/choir"][..], String::new()),
+        (&[], format!("database = '{url}?pasword=s3cret'")),
+        (&[], format!("name = 'x'\ndatabase = '{url}\n")),
+        (&[], format!("database = {url}")),
+    ] {
+        let error = resolve(arguments, &file).unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(said.contains("database") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn help_shows_no_password_out_of_the_environment() {
+    use clap::CommandFactory as _;
+    let command = Cli::command();
+    let database = command.get_arguments().find(|argument| argument.get_id() == "database").unwrap();
+    assert!(database.is_hide_env_values_set());
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! Members and their names.
 
 use choir_shared::PeerId;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::columns::{json, peer, time};
 use super::error::StoreError;
 use super::invites::{Redeemed, note};
 use super::name::DisplayName;
 use super::numbers::MemberNo;
+use super::sql::{Connection, On, Row, query};
 use super::{Store, invites};
 
 /// A name that nobody has logged in under for so long is free again.
@@ -64,15 +62,14 @@ pub enum RenameError {
 
 impl Store {
     pub async fn member(&self, peer: &PeerId) -> Result<Option<Member>, StoreError> {
-        let mut connection = self.accounts.readers.acquire().await?;
-        find(&mut connection, peer).await
+        find(&self.accounts.readers, peer).await
     }
 
     /// Who has this name. At most one member does: names are unique in both forms.
     pub async fn named(&self, name: &DisplayName) -> Result<Option<Named>, StoreError> {
-        let row = sqlx::query(
-            "SELECT no, peer, name, browsable, created_unix_s, folded = ?1 AS is_same FROM members
-             WHERE folded = ?1 OR skeleton = ?2 ORDER BY is_same DESC LIMIT 1",
+        let row = query(
+            "SELECT no, peer, name, browsable, created_unix_s, folded = $1 AS is_same FROM members
+             WHERE folded = $1 OR skeleton = $2 ORDER BY is_same DESC LIMIT 1",
         )
         .bind(name.folded().to_owned())
         .bind(name.skeleton().to_owned())
@@ -80,7 +77,7 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let member = read(&row)?;
-        Ok(Some(if row.try_get("is_same")? { Named::Exactly(member) } else { Named::LooksLike(member) }))
+        Ok(Some(if row.get("is_same")? { Named::Exactly(member) } else { Named::LooksLike(member) }))
     }
 
     pub async fn member_by_no(&self, no: MemberNo) -> Result<Option<Member>, StoreError> {
@@ -89,9 +86,9 @@ impl Store {
 
     /// Those that exist, in the order asked for.
     pub async fn members_by_no(&self, numbers: &[MemberNo]) -> Result<Vec<Member>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT m.no, m.peer, m.name, m.browsable, m.created_unix_s
-             FROM json_each(?1) j CROSS JOIN members m ON m.no = j.value ORDER BY j.key",
+             FROM json_each($1) j CROSS JOIN members m WHERE m.no = CAST(j.value AS BIGINT) ORDER BY j.key",
         )
         .bind(json(&numbers))
         .fetch_all(&self.accounts.readers)
@@ -124,19 +121,18 @@ impl Store {
     /// Whether others may browse the member's library.
     pub async fn set_browsable(&self, peer: &PeerId, browsable: bool) -> Result<(), StoreError> {
         let peer = *peer;
-        let change = sqlx::query("UPDATE members SET browsable = ?2 WHERE peer = ?1")
-            .bind(peer.as_bytes().to_vec())
-            .bind(browsable);
-        self.accounts.writer.run(move |db| Box::pin(async move { Ok(change.execute(db).await.map(drop)?) })).await
+        let change =
+            query("UPDATE members SET browsable = $2 WHERE peer = $1").bind(peer.as_bytes().to_vec()).bind(browsable);
+        self.accounts.writer.run(move |db| Box::pin(async move { change.execute(db).await.map(drop) })).await
     }
 
     /// Notes that the member was here.
     pub async fn touch(&self, peer: &PeerId, now_unix_s: u64) -> Result<(), StoreError> {
         let step = now_unix_s - now_unix_s % LAST_SEEN_STEP_S;
-        let change = sqlx::query("UPDATE members SET last_seen_unix_s = ?2 WHERE peer = ?1 AND last_seen_unix_s < ?2")
+        let change = query("UPDATE members SET last_seen_unix_s = $2 WHERE peer = $1 AND last_seen_unix_s < $2")
             .bind(peer.as_bytes().to_vec())
             .bind(time(step));
-        self.accounts.writer.run(move |db| Box::pin(async move { Ok(change.execute(db).await.map(drop)?) })).await
+        self.accounts.writer.run(move |db| Box::pin(async move { change.execute(db).await.map(drop) })).await
     }
 
     /// Removes the account alone.
@@ -155,12 +151,12 @@ impl Store {
 }
 
 async fn enrol(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     peer: &PeerId,
     invite: Option<choir_shared::Digest>,
     now_unix_s: u64,
 ) -> Result<Member, EnrolError> {
-    if let Some(member) = find(database, peer).await? {
+    if let Some(member) = find(&mut *database, peer).await? {
         return Ok(member);
     }
     let invited_by = match &invite {
@@ -170,39 +166,47 @@ async fn enrol(
             None => return Err(EnrolError::InviteInvalid),
         },
     };
-    sqlx::query(
-        "INSERT INTO members (peer, created_unix_s, last_seen_unix_s, invite, invited_by) VALUES (?1, ?2, ?2, ?3, ?4)",
+    query(
+        "INSERT INTO members (peer, created_unix_s, last_seen_unix_s, invite, invited_by) VALUES ($1, $2, $2, $3, $4)",
     )
     .bind(peer.as_bytes().as_slice())
     .bind(time(now_unix_s))
     .bind(invite.map(|invite| invite.as_bytes().to_vec()))
     .bind(invited_by)
     .execute(&mut *database)
-    .await
-    .map_err(StoreError::from)?;
+    .await?;
     Ok(find(database, peer).await?.ok_or(StoreError::Corrupt("a member that vanished"))?)
 }
 
-async fn erase(database: &mut SqliteConnection, peer: &PeerId) -> Result<Option<MemberNo>, StoreError> {
-    sqlx::query("UPDATE reports SET reporter = NULL WHERE reporter = ?1")
+async fn erase(database: &mut Connection, peer: &PeerId) -> Result<Option<MemberNo>, StoreError> {
+    query("UPDATE reports SET reporter = NULL WHERE reporter = $1")
         .bind(peer.as_bytes().as_slice())
         .execute(&mut *database)
         .await?;
-    let erased: Option<u32> = sqlx::query_scalar("DELETE FROM members WHERE peer = ?1 RETURNING no")
+    let erased: Option<u32> = query("DELETE FROM members WHERE peer = $1 RETURNING no")
         .bind(peer.as_bytes().as_slice())
         .fetch_optional(database)
         .await?;
     Ok(erased.map(MemberNo))
 }
 
-async fn free_name(database: &mut SqliteConnection, peer: &PeerId, now_unix_s: u64) -> Result<bool, StoreError> {
-    let freed = sqlx::query(
-        "UPDATE members SET name = NULL, folded = NULL, skeleton = NULL WHERE peer = ?1 AND name IS NOT NULL",
-    )
-    .bind(peer.as_bytes().as_slice())
-    .execute(&mut *database)
-    .await?;
-    if freed.rows_affected() == 0 {
+/// Whether another program has erased the member. The accounts are within reach of who writes to the catalogue exactly
+/// where there can be other programs. The library is dropped after the account, in a turn of its own, so that whatever
+/// is written in between goes with it.
+pub(super) async fn is_erased_elsewhere(catalogue: &mut Connection, member: MemberNo) -> Result<bool, StoreError> {
+    if matches!(catalogue, Connection::Sqlite(_)) {
+        return Ok(false);
+    }
+    query("SELECT NOT EXISTS (SELECT FROM accounts.members WHERE no = $1)").bind(member.0).fetch_one(catalogue).await
+}
+
+async fn free_name(database: &mut Connection, peer: &PeerId, now_unix_s: u64) -> Result<bool, StoreError> {
+    let freed =
+        query("UPDATE members SET name = NULL, folded = NULL, skeleton = NULL WHERE peer = $1 AND name IS NOT NULL")
+            .bind(peer.as_bytes().as_slice())
+            .execute(&mut *database)
+            .await?;
+    if freed == 0 {
         return Ok(false);
     }
     note(database, now_unix_s, &format!("took the name of {peer}")).await?;
@@ -210,25 +214,24 @@ async fn free_name(database: &mut SqliteConnection, peer: &PeerId, now_unix_s: u
 }
 
 async fn rename(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     peer: &PeerId,
     name: &DisplayName,
     now_unix_s: u64,
 ) -> Result<(), RenameError> {
     let unused_since = now_unix_s.saturating_sub(NAME_UNUSED_S);
-    sqlx::query(
+    query(
         "UPDATE members SET name = NULL, folded = NULL, skeleton = NULL
-         WHERE (folded = ?2 OR skeleton = ?3) AND peer <> ?1 AND last_seen_unix_s < ?4",
+         WHERE (folded = $2 OR skeleton = $3) AND peer <> $1 AND last_seen_unix_s < $4",
     )
     .bind(peer.as_bytes().as_slice())
     .bind(name.folded())
     .bind(name.skeleton())
     .bind(time(unused_since))
     .execute(&mut *database)
-    .await
-    .map_err(StoreError::from)?;
+    .await?;
 
-    let renamed = sqlx::query("UPDATE members SET name = ?2, folded = ?3, skeleton = ?4 WHERE peer = ?1")
+    let renamed = query("UPDATE members SET name = $2, folded = $3, skeleton = $4 WHERE peer = $1")
         .bind(peer.as_bytes().as_slice())
         .bind(name.as_str())
         .bind(name.folded())
@@ -236,30 +239,28 @@ async fn rename(
         .execute(database)
         .await;
     match renamed {
-        Ok(done) if done.rows_affected() == 0 => Err(RenameError::NoSuchMember),
+        Ok(0) => Err(RenameError::NoSuchMember),
         Ok(_) => Ok(()),
-        Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
-            Err(RenameError::Taken)
-        }
-        Err(error) => Err(StoreError::from(error).into()),
+        Err(error) if error.is_unique_violation() => Err(RenameError::Taken),
+        Err(error) => Err(error.into()),
     }
 }
 
-async fn find(database: &mut SqliteConnection, peer: &PeerId) -> Result<Option<Member>, StoreError> {
-    let row = sqlx::query("SELECT no, peer, name, browsable, created_unix_s FROM members WHERE peer = ?1")
+async fn find(database: impl Into<On<'_>>, peer: &PeerId) -> Result<Option<Member>, StoreError> {
+    let row = query("SELECT no, peer, name, browsable, created_unix_s FROM members WHERE peer = $1")
         .bind(peer.as_bytes().as_slice())
         .fetch_optional(database)
         .await?;
     row.as_ref().map(read).transpose()
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<Member, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Member, StoreError> {
     Ok(Member {
-        no: MemberNo(row.try_get("no")?),
-        peer: peer(row.try_get("peer")?)?,
-        name: row.try_get("name")?,
-        browsable: row.try_get("browsable")?,
-        created_unix_s: row.try_get("created_unix_s")?,
+        no: MemberNo(row.get("no")?),
+        peer: peer(row.get("peer")?)?,
+        name: row.get("name")?,
+        browsable: row.get("browsable")?,
+        created_unix_s: row.get("created_unix_s")?,
     })
 }
 

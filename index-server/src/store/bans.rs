@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use choir_shared::PeerId;
 use choir_shared::address::Subnet;
-use sqlx::SqliteConnection;
 
 use super::Store;
 use super::columns::time;
 use super::error::StoreError;
 use super::invites::note;
+use super::sql::{Connection, query};
 
 /// Whom a ban keeps out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Store {
     /// All of them, those that are over included.
     pub async fn bans(&self) -> Result<Vec<Ban>, StoreError> {
         let rows: Vec<(String, String, Option<u64>)> =
-            sqlx::query_as("SELECT target, reason, until_unix_s FROM bans ORDER BY target")
+            query("SELECT target, reason, until_unix_s FROM bans ORDER BY target")
                 .fetch_all(&self.accounts.readers)
                 .await?;
         let read = |(target, reason, until_unix_s): (String, String, Option<u64>)| {
@@ -90,20 +90,24 @@ impl Store {
     }
 }
 
-async fn insert(database: &mut SqliteConnection, ban: &Ban, now_unix_s: u64) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO bans (target, reason, until_unix_s, created_unix_s) VALUES (?1, ?2, ?3, ?4)")
-        .bind(ban.target.to_string())
-        .bind(&ban.reason)
-        .bind(ban.until_unix_s.map(time))
-        .bind(time(now_unix_s))
-        .execute(&mut *database)
-        .await?;
+async fn insert(database: &mut Connection, ban: &Ban, now_unix_s: u64) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO bans (target, reason, until_unix_s, created_unix_s) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, until_unix_s = excluded.until_unix_s,
+         created_unix_s = excluded.created_unix_s",
+    )
+    .bind(ban.target.to_string())
+    .bind(&ban.reason)
+    .bind(ban.until_unix_s.map(time))
+    .bind(time(now_unix_s))
+    .execute(&mut *database)
+    .await?;
     note(database, now_unix_s, &format!("banned {}: {}", ban.target, ban.reason)).await
 }
 
-async fn remove(database: &mut SqliteConnection, target: &str, now_unix_s: u64) -> Result<bool, StoreError> {
-    let gone = sqlx::query("DELETE FROM bans WHERE target = ?1").bind(target).execute(&mut *database).await?;
-    if gone.rows_affected() == 0 {
+async fn remove(database: &mut Connection, target: &str, now_unix_s: u64) -> Result<bool, StoreError> {
+    let gone = query("DELETE FROM bans WHERE target = $1").bind(target).execute(&mut *database).await?;
+    if gone == 0 {
         return Ok(false);
     }
     note(database, now_unix_s, &format!("lifted the ban of {target}")).await?;

@@ -4,12 +4,12 @@ use std::fmt;
 
 use choir_shared::text::tokens;
 use choir_shared::{Digest, FileId};
-use sqlx::SqliteConnection;
 
 use super::columns::{json, time};
 use super::error::StoreError;
 use super::invites::note;
 use super::numbers::FileNo;
+use super::sql::{Connection, query};
 use super::{IndexedFile, Store};
 
 /// Digits of an album key.
@@ -110,10 +110,9 @@ impl Store {
     }
 
     pub async fn blocks(&self) -> Result<Vec<Block>, StoreError> {
-        let rows: Vec<(String, String, String)> =
-            sqlx::query_as("SELECT kind, value, reason FROM blocks ORDER BY kind, value")
-                .fetch_all(&self.accounts.readers)
-                .await?;
+        let rows: Vec<(String, String, String)> = query("SELECT kind, value, reason FROM blocks ORDER BY kind, value")
+            .fetch_all(&self.accounts.readers)
+            .await?;
         let read = |(kind, value, reason): (String, String, String)| {
             let target = BlockTarget::parse(&kind, &value).map_err(|_| StoreError::Corrupt("a block of nothing"))?;
             Ok(Block { target, reason })
@@ -128,9 +127,9 @@ impl Store {
 
     /// The files with the next numbers after this one, whether anybody holds them or not.
     pub async fn files_after(&self, after: FileNo, limit: u32) -> Result<Vec<IndexedFile>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT f.no, f.root, f.length, f.revision, f.holders, coalesce(f.composed, c.json) AS claim
-             FROM files f CROSS JOIN claims c ON c.no = f.claim WHERE f.no > ?1 ORDER BY f.no LIMIT ?2",
+             FROM files f CROSS JOIN claims c WHERE c.no = f.claim AND f.no > $1 ORDER BY f.no LIMIT $2",
         )
         .bind(after.0)
         .bind(limit)
@@ -140,39 +139,42 @@ impl Store {
     }
 }
 
-async fn insert(database: &mut SqliteConnection, block: &Block, now_unix_s: u64) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO blocks (kind, value, reason, created_unix_s) VALUES (?1, ?2, ?3, ?4)")
-        .bind(block.target.kind())
-        .bind(block.target.value())
-        .bind(&block.reason)
-        .bind(time(now_unix_s))
-        .execute(&mut *database)
-        .await?;
+async fn insert(database: &mut Connection, block: &Block, now_unix_s: u64) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO blocks (kind, value, reason, created_unix_s) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (kind, value) DO UPDATE SET reason = excluded.reason, created_unix_s = excluded.created_unix_s",
+    )
+    .bind(block.target.kind())
+    .bind(block.target.value())
+    .bind(&block.reason)
+    .bind(time(now_unix_s))
+    .execute(&mut *database)
+    .await?;
     note(database, now_unix_s, &format!("blocked {}: {}", block.target, block.reason)).await
 }
 
-async fn remove(database: &mut SqliteConnection, target: &BlockTarget, now_unix_s: u64) -> Result<bool, StoreError> {
-    let gone = sqlx::query("DELETE FROM blocks WHERE kind = ?1 AND value = ?2")
+async fn remove(database: &mut Connection, target: &BlockTarget, now_unix_s: u64) -> Result<bool, StoreError> {
+    let gone = query("DELETE FROM blocks WHERE kind = $1 AND value = $2")
         .bind(target.kind())
         .bind(target.value())
         .execute(&mut *database)
         .await?;
-    if gone.rows_affected() == 0 {
+    if gone == 0 {
         return Ok(false);
     }
     note(database, now_unix_s, &format!("lifted the block of {target}")).await?;
     Ok(true)
 }
 
-async fn revise(database: &mut SqliteConnection, files: &[FileNo]) -> Result<(), StoreError> {
-    let last: u64 = sqlx::query_scalar("UPDATE catalogue SET revision = revision + ?1 RETURNING revision")
+async fn revise(database: &mut Connection, files: &[FileNo]) -> Result<(), StoreError> {
+    let last: u64 = query("UPDATE catalogue SET revision = revision + $1 RETURNING revision")
         .bind(files.len() as i64)
         .fetch_one(&mut *database)
         .await?;
     // A file that nobody ever saw has no revision, and gets none.
-    sqlx::query(
-        "UPDATE files SET revision = ?1 + j.key + 1 FROM json_each(?2) j
-         WHERE files.no = j.value AND files.revision > 0",
+    query(
+        "UPDATE files SET revision = $1 + j.key + 1 FROM json_each($2) j
+         WHERE files.no = CAST(j.value AS BIGINT) AND files.revision > 0",
     )
     .bind((last - files.len() as u64) as i64)
     .bind(json(&files))
@@ -184,7 +186,7 @@ async fn revise(database: &mut SqliteConnection, files: &[FileNo]) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{NOW, World, file, song};
+    use crate::store::testing::{NOW, World, file, on_both_databases, song};
 
     #[test]
     fn a_target_survives_its_text() {
@@ -202,9 +204,7 @@ mod tests {
         assert!(BlockTarget::parse("phrase", &"la ".repeat(MAX_PHRASE_WORDS + 1)).is_err());
     }
 
-    #[tokio::test]
-    async fn blocks_outlive_a_restart_and_stand_in_the_audit_log() {
-        let world = World::new().await;
+    async fn blocks_outlive_a_restart_and_stand_in_the_audit_log(world: World) {
         let block = Block { target: BlockTarget::File(file(1)), reason: "asked to".into() };
         world.store.block(block.clone(), NOW).await.unwrap();
         let world = world.reopened(|_| {}).await;
@@ -219,9 +219,7 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_revised_file_is_told_to_search_again() {
-        let world = World::new().await;
+    async fn a_revised_file_is_told_to_search_again(world: World) {
         let mut anna = world.member(1).await;
         anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
         let seen = world.store.revision().await.unwrap();
@@ -233,5 +231,10 @@ mod tests {
         let all = world.store.files_after(FileNo(0), 1).await.unwrap();
         assert_eq!(all[0].no, FileNo(1));
         assert_eq!(world.store.files_after(FileNo(1), 9).await.unwrap().len(), 1);
+    }
+
+    on_both_databases! {
+        blocks_outlive_a_restart_and_stand_in_the_audit_log,
+        a_revised_file_is_told_to_search_again,
     }
 }

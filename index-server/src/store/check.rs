@@ -10,13 +10,13 @@ use std::path::Path;
 use choir_shared::FileId;
 use choir_shared::leaf::FileLength;
 use choir_shared::library::LibraryDigest;
-use futures_util::TryStreamExt as _;
-use sqlx::Connection as _;
-use sqlx::sqlite::SqliteConnection;
 
 use super::columns::digest;
-use super::database::{read_only, read_write};
+use super::database::{CATALOGUE_FILE, read_only, read_write};
 use super::error::OpenError;
+use super::location::Location;
+use super::postgres::{self, Schema};
+use super::sql::{Connection, query};
 use super::{StoreError, database};
 
 /// Something in the catalogue that is not as it should be.
@@ -52,47 +52,52 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Compares counts and sums in the catalogue of `dir` with what they count, as of one moment.
-pub async fn check_catalogue(dir: &Path) -> Result<Vec<Finding>, OpenError> {
-    let path = dir.join("catalogue.db");
-    let mut connection = read_only(&path).await?;
+/// Compares counts and sums in the catalogue with what they count, as of one moment.
+pub async fn check_catalogue(at: &Location) -> Result<Vec<Finding>, OpenError> {
+    let mut connection = match at {
+        Location::Folder(dir) => read_only(&dir.join(CATALOGUE_FILE)).await?.into(),
+        Location::Postgres(url) => postgres::connect(url, Schema::Catalogue).await?.into(),
+    };
     let found = check(&mut connection).await;
     let _ = connection.close().await;
     found.map_err(OpenError::Store)
 }
 
-/// Counts anew. Not for a catalogue that is in use.
-pub async fn recount(dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join("catalogue.db");
-    let mut connection = read_write(&path).await?;
-    let counted = count_anew(&mut connection).await;
-    let closed = connection.close().await;
-    counted.and(closed).map_err(|error| OpenError::Database(path, error))
+/// Counts anew. A catalogue in a folder must not be in use.
+pub async fn recount(at: &Location) -> Result<(), OpenError> {
+    let mut connection = match at {
+        Location::Folder(dir) => read_write(&dir.join(CATALOGUE_FILE)).await?.into(),
+        Location::Postgres(url) => postgres::connect(url, Schema::Catalogue).await?.into(),
+    };
+    count_anew(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
-/// Moves the catalogue aside, so that the next start begins a new one. Where to.
+/// Moves the catalogue in `dir` aside, so that the next start begins a new one. Where to.
 pub fn begin_anew(dir: &Path) -> Result<std::path::PathBuf, OpenError> {
-    database::set_aside(&dir.join("catalogue.db")).map_err(|error| OpenError::Folder(dir.to_owned(), error))
+    database::set_aside(&dir.join(CATALOGUE_FILE)).map_err(|error| OpenError::Folder(dir.to_owned(), error))
 }
 
-async fn check(connection: &mut SqliteConnection) -> Result<Vec<Finding>, StoreError> {
-    let mut now = connection.begin().await?;
-    let holders = wrong_holders(&mut now).await?;
-    let dangling: i64 = sqlx::query_scalar(
+async fn check(connection: &mut Connection) -> Result<Vec<Finding>, StoreError> {
+    connection.begin_reading().await?;
+    let holders = wrong_holders(connection).await?;
+    let dangling: i64 = query(
         "SELECT count(*) FROM holdings h
          LEFT JOIN collections c ON c.no = h.collection LEFT JOIN files f ON f.no = h.file
          LEFT JOIN claims l ON l.no = h.claim WHERE c.no IS NULL OR f.no IS NULL OR l.no IS NULL",
     )
-    .fetch_one(&mut *now)
+    .at_length()
+    .fetch_one(&mut *connection)
     .await?;
-    let totals_right: bool = sqlx::query_scalar(
+    let totals_right: bool = query(
         "SELECT files = (SELECT count(*) FROM files WHERE holders > 0)
-         AND holdings = (SELECT coalesce(sum(holders), 0) FROM files) FROM catalogue",
+         AND holdings = (SELECT CAST(coalesce(sum(holders), 0) AS BIGINT) FROM files) FROM catalogue",
     )
-    .fetch_one(&mut *now)
+    .at_length()
+    .fetch_one(&mut *connection)
     .await?;
-    let collections = wrong_collections(&mut now).await?;
-    now.rollback().await?;
+    let collections = wrong_collections(connection).await?;
+    connection.roll_back().await?;
     let mut findings = Vec::new();
     findings.extend((!totals_right).then_some(Finding::Totals));
     findings.extend((holders > 0).then_some(Finding::Holders(holders)));
@@ -103,35 +108,36 @@ async fn check(connection: &mut SqliteConnection) -> Result<Vec<Finding>, StoreE
 
 /// How many files have another number of holders than is written. Read in one pass: there is no index from a file to
 /// its holdings.
-async fn wrong_holders(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let wrong: i64 = sqlx::query_scalar(
+async fn wrong_holders(connection: &mut Connection) -> Result<u64, StoreError> {
+    let wrong: i64 = query(
         "SELECT count(*) FROM files f LEFT JOIN (
              SELECT h.file, count(DISTINCT c.member) AS members FROM collections c
-             CROSS JOIN holdings h ON h.collection = c.no WHERE c.staged = 0 GROUP BY h.file
+             CROSS JOIN holdings h WHERE h.collection = c.no AND NOT c.staged GROUP BY h.file
          ) t ON t.file = f.no WHERE f.holders <> coalesce(t.members, 0)",
     )
+    .at_length()
     .fetch_one(connection)
     .await?;
     Ok(wrong.unsigned_abs())
 }
 
 /// How many collections have another count or digest than is written.
-async fn wrong_collections(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+async fn wrong_collections(connection: &mut Connection) -> Result<u64, StoreError> {
     let mut sums: HashMap<u32, (LibraryDigest, u64)> = HashMap::new();
-    let mut rows = sqlx::query_as::<_, (u32, Vec<u8>, u64, Vec<u8>)>(
+    let rows = query(
         "SELECT h.collection, f.root, f.length, l.hash FROM holdings h
-         CROSS JOIN files f ON f.no = h.file CROSS JOIN claims l ON l.no = h.claim",
-    )
-    .fetch(&mut *connection);
-    while let Some((collection, root, length, claim)) = rows.try_next().await? {
+         CROSS JOIN files f CROSS JOIN claims l WHERE f.no = h.file AND l.no = h.claim",
+    );
+    let add = |(collection, root, length, claim): (u32, Vec<u8>, u64, Vec<u8>)| {
         let length = FileLength::new(length).map_err(|_| StoreError::Corrupt("a length out of range"))?;
         let (sum, count) = sums.entry(collection).or_insert((LibraryDigest::EMPTY, 0));
         sum.insert(&FileId::new(digest(&root)?, length), &digest(&claim)?);
         *count += 1;
-    }
-    drop(rows);
+        Ok(())
+    };
+    rows.for_each(connection, add).await?;
     let written: Vec<(u32, Vec<u8>, u64)> =
-        sqlx::query_as("SELECT no, digest, count FROM collections").fetch_all(connection).await?;
+        query("SELECT no, digest, count FROM collections").at_length().fetch_all(connection).await?;
     let mut wrong = 0;
     for (no, written, count) in written {
         let there = sums.remove(&no).unwrap_or((LibraryDigest::EMPTY, 0));
@@ -140,80 +146,89 @@ async fn wrong_collections(connection: &mut SqliteConnection) -> Result<u64, Sto
     Ok(wrong)
 }
 
-async fn count_anew(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let mut change = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query(
+async fn count_anew(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.begin_writing().await?;
+    query(
         "UPDATE files SET holders = coalesce(t.members, 0) FROM (
              SELECT f.no, t.members FROM files f LEFT JOIN (
                  SELECT h.file, count(DISTINCT c.member) AS members FROM collections c
-                 CROSS JOIN holdings h ON h.collection = c.no WHERE c.staged = 0 GROUP BY h.file
+                 CROSS JOIN holdings h WHERE h.collection = c.no AND NOT c.staged GROUP BY h.file
              ) t ON t.file = f.no WHERE f.holders <> coalesce(t.members, 0)
          ) t WHERE t.no = files.no",
     )
-    .execute(&mut *change)
+    .at_length()
+    .execute(&mut *connection)
     .await?;
-    sqlx::query(
+    query(
         "UPDATE catalogue SET files = (SELECT count(*) FROM files WHERE holders > 0),
-         holdings = (SELECT coalesce(sum(holders), 0) FROM files)",
+         holdings = (SELECT CAST(coalesce(sum(holders), 0) AS BIGINT) FROM files)",
     )
-    .execute(&mut *change)
+    .at_length()
+    .execute(&mut *connection)
     .await?;
-    change.commit().await
+    connection.commit().await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{World, song};
+    use crate::store::testing::{World, on_both_databases, song};
 
-    /// A world of two sharers with one file in common.
-    async fn world() -> World {
-        let world = World::new().await;
+    /// Two sharers with one file in common.
+    async fn share(world: &World) {
         let (mut anna, mut bert) = (world.member(1).await, world.member(2).await);
-        anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
-        bert.share(&world, &[(2, &song("Two"))]).await;
-        world
+        anna.share(world, &[(1, &song("One")), (2, &song("Two"))]).await;
+        bert.share(world, &[(2, &song("Two"))]).await;
     }
 
     /// What is found after `meddling` with the catalogue.
     async fn found_after(world: &World, meddling: &'static str) -> Vec<Finding> {
-        let mut connection = read_write(&world.dir.path().join("catalogue.db")).await.unwrap();
-        sqlx::query(meddling).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        check_catalogue(world.dir.path()).await.unwrap()
+        let meddle = query(meddling);
+        let meddling = world.store.catalogue.writer.run(|db| Box::pin(async { meddle.execute(db).await.map(drop) }));
+        meddling.await.unwrap();
+        check_catalogue(&world.location).await.unwrap()
     }
 
-    #[tokio::test]
-    async fn a_sound_catalogue_has_nothing_to_be_found() {
-        assert_eq!(check_catalogue(world().await.dir.path()).await.unwrap(), []);
+    async fn a_sound_catalogue_has_nothing_to_be_found(world: World) {
+        share(&world).await;
+        assert_eq!(check_catalogue(&world.location).await.unwrap(), []);
     }
 
-    #[tokio::test]
-    async fn wrong_counts_are_found_and_mended() {
-        let world = world().await;
+    async fn wrong_counts_are_found_and_mended(world: World) {
+        share(&world).await;
         assert_eq!(found_after(&world, "UPDATE catalogue SET holdings = 99").await, [Finding::Totals]);
         let found = found_after(&world, "UPDATE files SET holders = 7 WHERE no = 2").await;
         assert_eq!(found, [Finding::Totals, Finding::Holders(1)]);
         assert!(found.iter().all(Finding::is_a_count));
-        recount(world.dir.path()).await.unwrap();
-        assert_eq!(check_catalogue(world.dir.path()).await.unwrap(), []);
+        recount(&world.location).await.unwrap();
+        assert_eq!(check_catalogue(&world.location).await.unwrap(), []);
         assert_eq!(world.store.counts().await.unwrap().holdings, 3);
     }
 
-    #[tokio::test]
-    async fn what_was_lost_is_found() {
-        let lost = [
-            ("DELETE FROM holdings WHERE file = 1", vec![Finding::Holders(1), Finding::Collections(1)]),
-            ("UPDATE collections SET digest = zeroblob(32) WHERE no = 1", vec![Finding::Collections(1)]),
-            (
-                "DELETE FROM claims WHERE no = (SELECT claim FROM holdings WHERE file = 1)",
-                vec![Finding::Dangling(1), Finding::Collections(1)],
-            ),
-        ];
-        for (meddling, expected) in lost {
-            let found = found_after(&world().await, meddling).await;
-            assert_eq!(found, expected, "{meddling}");
-            assert!(!found.iter().all(Finding::is_a_count));
-        }
+    async fn lost_holdings_are_found(world: World) {
+        share(&world).await;
+        let found = found_after(&world, "DELETE FROM holdings WHERE file = 1").await;
+        assert_eq!(found, [Finding::Holders(1), Finding::Collections(1)]);
+        assert!(!found.iter().all(Finding::is_a_count));
+    }
+
+    async fn a_changed_digest_is_found(world: World) {
+        share(&world).await;
+        let meddling = "UPDATE collections SET digest = (SELECT hash FROM claims WHERE no = 1) WHERE no = 1";
+        assert_eq!(found_after(&world, meddling).await, [Finding::Collections(1)]);
+    }
+
+    async fn lost_claims_are_found(world: World) {
+        share(&world).await;
+        let meddling = "DELETE FROM claims WHERE no = (SELECT claim FROM holdings WHERE file = 1)";
+        assert_eq!(found_after(&world, meddling).await, [Finding::Dangling(1), Finding::Collections(1)]);
+    }
+
+    on_both_databases! {
+        a_sound_catalogue_has_nothing_to_be_found,
+        wrong_counts_are_found_and_mended,
+        lost_holdings_are_found,
+        a_changed_digest_is_found,
+        lost_claims_are_found,
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use choir_shared::Digest;
 use choir_shared::audio::AudioId;
-use sqlx::SqliteConnection;
 
 use super::change_set::{BroughtClaim, Checked};
 use super::columns::{digest, json};
 use super::error::StoreError;
 use super::numbers::{ClaimNo, next_no};
+use super::sql::{Connection, query, query_either};
 
 /// The claims that one set names. Nothing is stored before [`Claims::save`].
 pub(super) struct Claims<'a> {
@@ -29,13 +29,15 @@ pub(super) struct KnownClaim {
 }
 
 impl<'a> Claims<'a> {
-    pub(super) async fn resolve(database: &mut SqliteConnection, checked: &'a Checked) -> Result<Self, StoreError> {
+    pub(super) async fn resolve(database: &mut Connection, checked: &'a Checked) -> Result<Self, StoreError> {
         let hashes: BTreeSet<Digest> = checked.set.add.iter().map(|entry| entry.claim_hash).collect();
-        let rows: Vec<(u32, Vec<u8>, u64, Option<String>)> = sqlx::query_as(
+        let rows: Vec<(u32, Vec<u8>, u64, Option<String>)> = query_either(
             "SELECT c.no, c.hash, octet_length(c.json), c.json -> '$.audio'
-             FROM json_each(?1) j CROSS JOIN claims c ON c.hash = unhex(j.value)",
+             FROM json_each($1) j CROSS JOIN claims c WHERE c.hash = unhex(j.value ->> 0)",
+            "SELECT c.no, c.hash, CAST(octet_length(c.json) AS BIGINT), CAST(CAST(c.json AS JSON) -> 'audio' AS TEXT)
+             FROM json_each($1) j CROSS JOIN claims c WHERE c.hash = unhex(j.value ->> 0)",
         )
-        .bind(json(&hashes))
+        .bind(json(&hashes.iter().map(|hash| [hash]).collect::<Vec<_>>()))
         .fetch_all(&mut *database)
         .await?;
         let mut claims = Self { known: HashMap::new(), new: Vec::new(), unknown: Vec::new() };
@@ -61,13 +63,13 @@ impl<'a> Claims<'a> {
         Ok(claims)
     }
 
-    pub(super) async fn save(&self, database: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, database: &mut Connection) -> Result<(), StoreError> {
         if self.new.is_empty() {
             return Ok(());
         }
-        sqlx::query(
+        query(
             "INSERT INTO claims (no, hash, json)
-             SELECT value ->> 0, unhex(value ->> 1), value ->> 2 FROM json_each(?1)",
+             SELECT CAST(value ->> 0 AS BIGINT), unhex(value ->> 1), value ->> 2 FROM json_each($1)",
         )
         .bind(json(&self.new))
         .execute(database)

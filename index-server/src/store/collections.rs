@@ -3,14 +3,13 @@
 use choir_shared::control::CollectionState;
 use choir_shared::library::{Head, LibraryDigest};
 use choir_shared::{Digest, PeerId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::Store;
 use super::columns::{digest, json, peer};
 use super::error::StoreError;
 use super::numbers::{CollectionNo, FileNo, MemberNo};
 use super::settle::{self, Holder, Movement};
+use super::sql::{Connection, Row, query};
 use super::sweep;
 
 /// Whether a collection can be seen, or is being published anew beside the one it will replace.
@@ -43,17 +42,16 @@ pub(super) struct Totals {
 impl Store {
     /// What the index knows of each of the member's collections.
     pub async fn collections(&self, member: MemberNo) -> Result<Vec<CollectionState>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT name, generation, digest FROM collections WHERE member = ?1 AND staged = 0 ORDER BY name",
-        )
-        .bind(member.0)
-        .fetch_all(&self.catalogue.readers)
-        .await?;
-        let read = |row: &SqliteRow| {
+        let rows =
+            query("SELECT name, generation, digest FROM collections WHERE member = $1 AND NOT staged ORDER BY name")
+                .bind(member.0)
+                .fetch_all(&self.catalogue.readers)
+                .await?;
+        let read = |row: &Row| {
             Ok(CollectionState {
-                collection: row.try_get("name")?,
-                generation: row.try_get("generation")?,
-                digest: digest(row.try_get("digest")?)?.into(),
+                collection: row.get("name")?,
+                generation: row.get("generation")?,
+                digest: digest(row.get("digest")?)?.into(),
             })
         };
         rows.iter().map(read).collect()
@@ -62,9 +60,9 @@ impl Store {
     /// The distinct files of a member, in the order of their numbers.
     pub async fn holdings(&self, member: MemberNo) -> Result<Vec<FileNo>, StoreError> {
         // One text instead of many rows: each row costs a message between threads.
-        let lists: Vec<String> = sqlx::query_scalar(
-            "SELECT (SELECT group_concat(h.file) FROM holdings h WHERE h.collection = c.no)
-             FROM collections c WHERE c.member = ?1 AND c.staged = 0 AND c.count > 0",
+        let lists: Vec<String> = query(
+            "SELECT (SELECT string_agg(CAST(h.file AS TEXT), ',') FROM holdings h WHERE h.collection = c.no)
+             FROM collections c WHERE c.member = $1 AND NOT c.staged AND c.count > 0",
         )
         .bind(member.0)
         .fetch_all(&self.catalogue.readers)
@@ -79,9 +77,11 @@ impl Store {
 
     /// How many files a member shares and how many bytes they have. What lies in two collections counts twice.
     pub async fn profile(&self, member: MemberNo) -> Result<(u64, u64), StoreError> {
-        let query =
-            "SELECT coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM collections WHERE member = ?1 AND staged = 0";
-        Ok(sqlx::query_as(query).bind(member.0).fetch_one(&self.catalogue.readers).await?)
+        let totals = query(
+            "SELECT CAST(coalesce(sum(count), 0) AS BIGINT), CAST(coalesce(sum(bytes), 0) AS BIGINT)
+             FROM collections WHERE member = $1 AND NOT staged",
+        );
+        totals.bind(member.0).fetch_one(&self.catalogue.readers).await
     }
 
     /// Forgets a collection. Returns the files that the member no longer holds.
@@ -98,21 +98,21 @@ impl Store {
     /// Everybody who has a library here.
     pub(super) async fn owners(&self) -> Result<Vec<(MemberNo, PeerId)>, StoreError> {
         let rows: Vec<(u32, Vec<u8>)> =
-            sqlx::query_as("SELECT member, peer FROM owners").fetch_all(&self.catalogue.readers).await?;
+            query("SELECT member, peer FROM owners").fetch_all(&self.catalogue.readers).await?;
         rows.into_iter().map(|(no, key)| Ok((MemberNo(no), peer(&key)?))).collect()
     }
 }
 
 impl Collection {
     pub(super) async fn find(
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         member: MemberNo,
         name: &str,
         stage: Stage,
     ) -> Result<Option<Self>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT no, generation, digest, count, bytes, claim_bytes, folders, last_set
-             FROM collections WHERE member = ?1 AND name = ?2 AND staged = ?3",
+             FROM collections WHERE member = $1 AND name = $2 AND staged = $3",
         )
         .bind(member.0)
         .bind(name)
@@ -122,18 +122,18 @@ impl Collection {
         row.as_ref().map(Self::read).transpose()
     }
 
-    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+    fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
-            no: CollectionNo(row.try_get("no")?),
-            generation: row.try_get("generation")?,
+            no: CollectionNo(row.get("no")?),
+            generation: row.get("generation")?,
             totals: Totals {
-                digest: digest(row.try_get("digest")?)?.into(),
-                count: row.try_get("count")?,
-                bytes: row.try_get("bytes")?,
-                claim_bytes: row.try_get("claim_bytes")?,
-                folders: row.try_get("folders")?,
+                digest: digest(row.get("digest")?)?.into(),
+                count: row.get("count")?,
+                bytes: row.get("bytes")?,
+                claim_bytes: row.get("claim_bytes")?,
+                folders: row.get("folders")?,
             },
-            last_set: digest(row.try_get("last_set")?)?,
+            last_set: digest(row.get("last_set")?)?,
         })
     }
 
@@ -144,16 +144,16 @@ impl Collection {
 
     /// A new one, empty, at generation 0.
     pub(super) async fn create(
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         member: MemberNo,
         name: &str,
         stage: Stage,
     ) -> Result<Self, StoreError> {
         let (totals, last_set) = (Totals::default(), Digest::ZERO);
-        let no = sqlx::query_scalar(
+        let no = query(
             "INSERT INTO collections
              (member, name, staged, generation, digest, count, bytes, claim_bytes, folders, last_set)
-             VALUES (?1, ?2, ?3, 0, ?4, 0, 0, 0, 0, ?5) RETURNING no",
+             VALUES ($1, $2, $3, 0, $4, 0, 0, 0, 0, $5) RETURNING no",
         )
         .bind(member.0)
         .bind(name)
@@ -168,14 +168,14 @@ impl Collection {
     /// Writes back what has changed. A collection that is saved as live has taken its place.
     pub(super) async fn save(
         &self,
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         stage: Stage,
         head: Option<&Head>,
     ) -> Result<(), StoreError> {
         let Totals { digest, count, bytes, claim_bytes, folders } = self.totals;
-        sqlx::query(
-            "UPDATE collections SET staged = ?2, generation = ?3, digest = ?4, count = ?5, bytes = ?6,
-             claim_bytes = ?7, folders = ?8, last_set = ?9, head = ?10 WHERE no = ?1",
+        query(
+            "UPDATE collections SET staged = $2, generation = $3, digest = $4, count = $5, bytes = $6,
+             claim_bytes = $7, folders = $8, last_set = $9, head = $10 WHERE no = $1",
         )
         .bind(self.no.0)
         .bind(stage == Stage::Staged)
@@ -193,13 +193,13 @@ impl Collection {
     }
 
     /// Deletes the rows alone; holders and votes are [`settle`]'s.
-    pub(super) async fn delete(database: &mut SqliteConnection, no: CollectionNo) -> Result<(), StoreError> {
+    pub(super) async fn delete(database: &mut Connection, no: CollectionNo) -> Result<(), StoreError> {
         for statement in [
-            "DELETE FROM holdings WHERE collection = ?1",
-            "DELETE FROM folders WHERE collection = ?1",
-            "DELETE FROM collections WHERE no = ?1",
+            "DELETE FROM holdings WHERE collection = $1",
+            "DELETE FROM folders WHERE collection = $1",
+            "DELETE FROM collections WHERE no = $1",
         ] {
-            sqlx::query(statement).bind(no.0).execute(&mut *database).await?;
+            query(statement).bind(no.0).execute(&mut *database).await?;
         }
         Ok(())
     }
@@ -207,20 +207,19 @@ impl Collection {
 
 /// The member's collections that others can see, but for one.
 pub(super) async fn others(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     member: MemberNo,
     but: CollectionNo,
 ) -> Result<Vec<CollectionNo>, StoreError> {
-    let numbers: Vec<u32> =
-        sqlx::query_scalar("SELECT no FROM collections WHERE member = ?1 AND staged = 0 AND no <> ?2")
-            .bind(member.0)
-            .bind(but.0)
-            .fetch_all(database)
-            .await?;
+    let numbers: Vec<u32> = query("SELECT no FROM collections WHERE member = $1 AND NOT staged AND no <> $2")
+        .bind(member.0)
+        .bind(but.0)
+        .fetch_all(database)
+        .await?;
     Ok(numbers.into_iter().map(CollectionNo).collect())
 }
 
-async fn drop_named(database: &mut SqliteConnection, member: MemberNo, name: &str) -> Result<Vec<FileNo>, StoreError> {
+async fn drop_named(database: &mut Connection, member: MemberNo, name: &str) -> Result<Vec<FileNo>, StoreError> {
     if let Some(staged) = Collection::find(database, member, name, Stage::Staged).await? {
         Collection::delete(database, staged.no).await?;
     }
@@ -230,11 +229,7 @@ async fn drop_named(database: &mut SqliteConnection, member: MemberNo, name: &st
     }
 }
 
-async fn drop_live(
-    database: &mut SqliteConnection,
-    member: MemberNo,
-    no: CollectionNo,
-) -> Result<Vec<FileNo>, StoreError> {
+async fn drop_live(database: &mut Connection, member: MemberNo, no: CollectionNo) -> Result<Vec<FileNo>, StoreError> {
     let movements = Movement::between(database, Some(no), None).await?;
     let elsewhere = others(database, member, no).await?;
     let voter = settle::voter(database, member).await?.ok_or(StoreError::Corrupt("a collection without an owner"))?;
@@ -244,12 +239,10 @@ async fn drop_live(
     Ok(settled.removed)
 }
 
-async fn erase(database: &mut SqliteConnection, member: MemberNo) -> Result<Vec<FileNo>, StoreError> {
+async fn erase(database: &mut Connection, member: MemberNo) -> Result<Vec<FileNo>, StoreError> {
     sweep::leave_behind(database, member).await?;
-    let rows: Vec<(u32, bool)> = sqlx::query_as("SELECT no, staged FROM collections WHERE member = ?1")
-        .bind(member.0)
-        .fetch_all(&mut *database)
-        .await?;
+    let rows: Vec<(u32, bool)> =
+        query("SELECT no, staged FROM collections WHERE member = $1").bind(member.0).fetch_all(&mut *database).await?;
     let mut removed = Vec::new();
     for (no, staged) in rows {
         let no = CollectionNo(no);
@@ -259,6 +252,6 @@ async fn erase(database: &mut SqliteConnection, member: MemberNo) -> Result<Vec<
             removed.extend(drop_live(database, member, no).await?);
         }
     }
-    sqlx::query("DELETE FROM owners WHERE member = ?1").bind(member.0).execute(database).await?;
+    query("DELETE FROM owners WHERE member = $1").bind(member.0).execute(database).await?;
     Ok(removed)
 }

@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::error::OpenError;
+use super::sql::{Connect, Readers};
 use super::upgrade;
 use super::writer::Writer;
 
 pub(super) static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/sqlite/accounts");
 pub(super) static CATALOGUE: Migrator = sqlx::migrate!("../migrations/sqlite/catalogue");
+
+/// The files of the two databases.
+pub(super) const ACCOUNTS_FILE: &str = "accounts.db";
+pub(super) const CATALOGUE_FILE: &str = "catalogue.db";
 
 /// Measured for holdings: 8 KiB pages keep the tree one level lower than 4 KiB.
 const CATALOGUE_PAGE_BYTES: u32 = 8192;
@@ -39,7 +42,7 @@ const SQLITE_NOTADB: u32 = 26;
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) writer: Writer,
-    pub(super) readers: SqlitePool,
+    pub(super) readers: Readers,
 }
 
 impl Database {
@@ -57,7 +60,10 @@ impl Database {
     ) -> Self {
         let read = connect.clone().read_only(true).create_if_missing(false);
         let readers = SqlitePoolOptions::new().max_connections(options.readers.max(1)).connect_lazy_with(read);
-        Self { writer: Writer::spawn(connect, connection, tracker), readers }
+        Self {
+            writer: Writer::spawn(Connect::Sqlite(Box::new(connect)), connection.into(), tracker),
+            readers: Readers::Sqlite(readers),
+        }
     }
 }
 
@@ -74,7 +80,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 pub(super) async fn open_accounts(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Database, OpenError> {
-    let path = dir.join("accounts.db");
+    let path = dir.join(ACCOUNTS_FILE);
     let connect = connect_options(&path).synchronous(SqliteSynchronous::Full);
     let connection = checked(&path, &connect, &ACCOUNTS).await?;
     Ok(Database::new(connect, connection, options, tracker))
@@ -82,7 +88,7 @@ pub(super) async fn open_accounts(dir: &Path, options: Options, tracker: &TaskTr
 
 /// A catalogue that is damaged, or that this version cannot read, makes room for an empty one.
 pub(super) async fn open_catalogue(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Database, OpenError> {
-    let path = dir.join("catalogue.db");
+    let path = dir.join(CATALOGUE_FILE);
     let connect = connect_options(&path)
         .page_size(CATALOGUE_PAGE_BYTES)
         .synchronous(SqliteSynchronous::Normal)

@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use choir_shared::index_api::ChangeSet;
 use choir_shared::{Digest, FileId};
-use sqlx::SqliteConnection;
 
 use super::claims::Claims;
 use super::collections::{Collection, Totals};
@@ -17,6 +16,7 @@ use super::folders::Folders;
 use super::numbers::{ClaimNo, CollectionNo, FileNo, next_no};
 use super::publish::ChangeError;
 use super::settle::Movement;
+use super::sql::{Connection, query};
 use super::sweep;
 
 /// A decision that is not carried out yet.
@@ -30,7 +30,7 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    pub(super) async fn save(&self, database: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, database: &mut Connection) -> Result<(), StoreError> {
         self.rows.save(database, self.collection).await?;
         self.folders.save(database).await
     }
@@ -38,13 +38,13 @@ impl Edit {
 
 /// Decides what the set does to the collection. Everything that can be refused is refused here.
 pub(super) async fn plan(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     collection: &Collection,
     set: &ChangeSet,
     claims: &Claims<'_>,
 ) -> Result<Edit, ChangeError> {
     let mentioned = set.add.iter().map(|entry| &entry.file).chain(&set.remove);
-    let numbers = files::numbers(database, mentioned).await?;
+    let numbers = files::numbers(&mut *database, mentioned).await?;
     let mut held = held(database, collection.no, &numbers).await?;
     let touched: BTreeSet<u32> = set
         .folders
@@ -130,15 +130,15 @@ impl Totals {
 }
 
 async fn held(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     collection: CollectionNo,
     files: &HashMap<FileId, FileNo>,
 ) -> Result<HashMap<FileNo, Held>, StoreError> {
     let numbers: BTreeSet<FileNo> = files.values().copied().collect();
-    let rows: Vec<(u32, u32, u32, Vec<u8>, u64)> = sqlx::query_as(
-        "SELECT h.file, h.folder, h.claim, c.hash, octet_length(c.json) FROM json_each(?2) j
-         CROSS JOIN holdings h ON h.collection = ?1 AND h.file = j.value
-         CROSS JOIN claims c ON c.no = h.claim",
+    let rows: Vec<(u32, u32, u32, Vec<u8>, u64)> = query(
+        "SELECT h.file, h.folder, h.claim, c.hash, CAST(octet_length(c.json) AS BIGINT)
+         FROM json_each($2) j CROSS JOIN holdings h CROSS JOIN claims c
+         WHERE h.collection = $1 AND h.file = CAST(j.value AS BIGINT) AND c.no = h.claim",
     )
     .bind(collection.0)
     .bind(json(&numbers))
@@ -159,18 +159,19 @@ struct Rows {
 }
 
 impl Rows {
-    async fn save(&self, database: &mut SqliteConnection, collection: CollectionNo) -> Result<(), StoreError> {
+    async fn save(&self, database: &mut Connection, collection: CollectionNo) -> Result<(), StoreError> {
         if !self.new_files.is_empty() {
-            sqlx::query(
+            query(
                 "INSERT INTO files (no, root, length, holders, revision, claim, ballot)
-                 SELECT value ->> 0, unhex(value ->> 1), value ->> 2, 0, 0, value ->> 3, '[]' FROM json_each(?1)",
+                 SELECT CAST(value ->> 0 AS BIGINT), unhex(value ->> 1), CAST(value ->> 2 AS BIGINT), 0, 0,
+                 CAST(value ->> 3 AS BIGINT), '[]' FROM json_each($1)",
             )
             .bind(json(&self.new_files))
             .execute(&mut *database)
             .await?;
         }
         if !self.removed.is_empty() {
-            sqlx::query("DELETE FROM holdings WHERE collection = ?1 AND file IN (SELECT value FROM json_each(?2))")
+            query("DELETE FROM holdings WHERE collection = $1 AND file IN (SELECT CAST(value AS BIGINT) FROM json_each($2))")
                 .bind(collection.0)
                 .bind(json(&self.removed))
                 .execute(&mut *database)
@@ -179,9 +180,10 @@ impl Rows {
         if !self.held.is_empty() {
             let held = json(&self.held);
             sweep::take_up(database, &held).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO holdings (collection, file, claim, folder)
-                 SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2) WHERE true
+                 SELECT $1, CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT)
+                 FROM json_each($2) WHERE true
                  ON CONFLICT (collection, file) DO UPDATE SET claim = excluded.claim, folder = excluded.folder",
             )
             .bind(collection.0)

@@ -4,11 +4,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::location::PostgresUrl;
+
 /// Our own failure; the caller did nothing wrong and nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the store is closed, or has lost its database")]
     Unavailable,
+    /// It may be back soon.
+    #[error("the database cannot be used at the moment: {0}")]
+    Lost(Arc<sqlx::Error>),
     /// Shared, because one failed commit is the answer to many.
     #[error("the database failed: {0}")]
     Database(Arc<sqlx::Error>),
@@ -18,7 +23,35 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
+        let error = Arc::new(error);
+        if is_passing(&error) { Self::Lost(error) } else { Self::Database(error) }
+    }
+}
+
+impl StoreError {
+    /// Whether a row is there already that may be there once.
+    pub(super) fn is_unique_violation(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    }
+}
+
+/// Beginnings of SQLSTATE codes that tell of circumstance: no connection, no connection left, cancelled, not the
+/// primary server, another's turn for too long, too long in a transaction, shut down.
+const PASSING: [&str; 7] = ["08", "53300", "57", "25006", "55P03", "25P03", "40"];
+
+/// SQLSTATE codes have five characters, and the numbers that SQLite gives fewer.
+const SQLSTATE_CHARS: usize = 5;
+
+/// Whether the same may succeed a little later.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.len() == SQLSTATE_CHARS && PASSING.iter().any(|beginning| code.starts_with(beginning))
+        }),
+        _ => false,
     }
 }
 
@@ -37,6 +70,13 @@ pub enum OpenError {
     /// A database of a later version, or one that was tampered with.
     #[error("cannot bring {path} up to date: {error}", path = .0.display(), error = .1)]
     Migration(PathBuf, #[source] sqlx::migrate::MigrateError),
+    #[error("cannot use the database {0}: {1}")]
+    Server(PostgresUrl, #[source] sqlx::Error),
+    #[error("cannot bring the database {0} up to date: {1}")]
+    ServerMigration(PostgresUrl, #[source] sqlx::migrate::MigrateError),
+    /// Texts of other encodings have other bytes, and claims are known by their bytes.
+    #[error("the database {0} is encoded in {1}: create it with ENCODING 'UTF8'")]
+    Encoding(PostgresUrl, String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

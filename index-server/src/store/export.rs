@@ -2,13 +2,13 @@
 
 use choir_shared::{Claim, FileId, PeerId};
 use serde::Serialize;
-use sqlx::Row as _;
 
 use super::columns::{claim, peer};
 use super::error::StoreError;
 use super::files::file_id;
 use super::numbers::MemberNo;
 use super::reports::Report;
+use super::sql::{Row, query};
 use super::{Store, invites};
 
 #[derive(Debug, Serialize)]
@@ -58,49 +58,47 @@ impl Store {
     }
 
     async fn account(&self, of: &PeerId) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query(
-            "SELECT name, browsable, created_unix_s, last_seen_unix_s, invited_by FROM members WHERE peer = ?1",
-        )
-        .bind(of.as_bytes().to_vec())
-        .fetch_optional(&self.accounts.readers)
-        .await?;
+        let row: Option<Row> =
+            query("SELECT name, browsable, created_unix_s, last_seen_unix_s, invited_by FROM members WHERE peer = $1")
+                .bind(of.as_bytes().to_vec())
+                .fetch_optional(&self.accounts.readers)
+                .await?;
         let Some(row) = row else { return Ok(None) };
-        let by: Option<&[u8]> = row.try_get("invited_by")?;
+        let by: Option<&[u8]> = row.get("invited_by")?;
         Ok(Some(Account {
-            name: row.try_get("name")?,
-            browsable: row.try_get("browsable")?,
-            created_unix_s: row.try_get("created_unix_s")?,
-            last_seen_unix_s: row.try_get("last_seen_unix_s")?,
+            name: row.get("name")?,
+            browsable: row.get("browsable")?,
+            created_unix_s: row.get("created_unix_s")?,
+            last_seen_unix_s: row.get("last_seen_unix_s")?,
             invited_by: by.map(peer).transpose()?,
         }))
     }
 
     async fn invites_of(&self, of: &PeerId) -> Result<Vec<String>, StoreError> {
-        let hashes: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT code_hash FROM invites WHERE created_by = ?1 ORDER BY created_unix_s")
-                .bind(of.as_bytes().to_vec())
-                .fetch_all(&self.accounts.readers)
-                .await?;
+        let hashes: Vec<Vec<u8>> = query("SELECT code_hash FROM invites WHERE created_by = $1 ORDER BY created_unix_s")
+            .bind(of.as_bytes().to_vec())
+            .fetch_all(&self.accounts.readers)
+            .await?;
         hashes.iter().map(|hash| Ok(invites::label(&super::columns::digest(hash)?))).collect()
     }
 
     async fn whole_library(&self, member: MemberNo) -> Result<Vec<Holding>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT c.name, d.path, f.root, f.length, l.json FROM collections c
-             CROSS JOIN holdings h ON h.collection = c.no
-             CROSS JOIN files f ON f.no = h.file CROSS JOIN claims l ON l.no = h.claim
+             CROSS JOIN holdings h CROSS JOIN files f CROSS JOIN claims l
              LEFT JOIN folders d ON d.collection = c.no AND d.number = h.folder
-             WHERE c.member = ?1 AND c.staged = 0 ORDER BY c.name, h.file",
+             WHERE c.member = $1 AND NOT c.staged AND h.collection = c.no AND f.no = h.file AND l.no = h.claim
+             ORDER BY c.name, h.file",
         )
         .bind(member.0)
         .fetch_all(&self.catalogue.readers)
         .await?;
-        let holding = |row: &sqlx::sqlite::SqliteRow| {
+        let holding = |row: &Row| {
             Ok(Holding {
-                collection: row.try_get("name")?,
-                folder: row.try_get("path")?,
+                collection: row.get("name")?,
+                folder: row.get("path")?,
                 file: file_id(row)?,
-                claim: claim(row.try_get("json")?)?,
+                claim: claim(row.get("json")?)?,
             })
         };
         rows.iter().map(holding).collect()
@@ -109,12 +107,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::testing::{NOW, World, file, song};
+    use crate::store::testing::{NOW, World, file, on_both_databases, song};
     use crate::store::{Ban, BanTarget};
 
-    #[tokio::test]
-    async fn an_export_has_what_is_kept_of_a_peer_and_nothing_of_others() {
-        let world = World::new().await;
+    async fn an_export_has_what_is_kept_of_a_peer_and_nothing_of_others(world: World) {
         let (mut anna, mut bert) = (world.member(1).await, world.member(2).await);
         anna.share(&world, &[(1, &song("One"))]).await;
         bert.share(&world, &[(2, &song("Two"))]).await;
@@ -131,5 +127,9 @@ mod tests {
         world.store.erase(&anna.peer()).await.unwrap();
         let export = world.store.export(&anna.peer()).await.unwrap();
         assert!(export.account.is_none() && export.library.is_empty());
+    }
+
+    on_both_databases! {
+        an_export_has_what_is_kept_of_a_peer_and_nothing_of_others,
     }
 }

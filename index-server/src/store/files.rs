@@ -7,13 +7,12 @@ use choir_shared::claim::Kind;
 use choir_shared::index_api::SearchRow;
 use choir_shared::leaf::FileLength;
 use choir_shared::{Claim, FileId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::Store;
 use super::columns::{claim, digest, json};
 use super::error::StoreError;
 use super::numbers::FileNo;
+use super::sql::{On, Row, query};
 
 /// A file as others see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +56,7 @@ pub struct Counts {
 
 impl Store {
     pub async fn file_no(&self, file: &FileId) -> Result<Option<FileNo>, StoreError> {
-        let no: Option<u32> = sqlx::query_scalar("SELECT no FROM files WHERE root = ?1 AND length = ?2")
+        let no: Option<u32> = query("SELECT no FROM files WHERE root = $1 AND length = $2")
             .bind(file.root().as_bytes().to_vec())
             .bind(file.length().bytes() as i64)
             .fetch_optional(&self.catalogue.readers)
@@ -67,15 +66,15 @@ impl Store {
 
     /// Those of the files that are known, with their numbers.
     pub async fn file_nos(&self, files: &[FileId]) -> Result<HashMap<FileId, FileNo>, StoreError> {
-        let mut connection = self.catalogue.readers.acquire().await?;
-        numbers(&mut connection, files.iter()).await
+        numbers(&self.catalogue.readers, files.iter()).await
     }
 
     /// Those of the files that exist, in the order asked for.
     pub async fn files_by_no(&self, numbers: &[FileNo]) -> Result<Vec<FileRow>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT f.no, f.root, f.length, f.holders, coalesce(f.composed, c.json) AS claim
-             FROM json_each(?1) j CROSS JOIN files f ON f.no = j.value CROSS JOIN claims c ON c.no = f.claim
+             FROM json_each($1) j CROSS JOIN files f CROSS JOIN claims c
+             WHERE f.no = CAST(j.value AS BIGINT) AND c.no = f.claim
              ORDER BY j.key",
         )
         .bind(json(&numbers))
@@ -86,10 +85,10 @@ impl Store {
 
     /// Files whose revision is greater than `after`, in the order of their revisions.
     pub async fn changed_files(&self, after_revision: u64, limit: u32) -> Result<Vec<IndexedFile>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT f.no, f.root, f.length, f.revision, f.holders, coalesce(f.composed, c.json) AS claim
-             FROM files f CROSS JOIN claims c ON c.no = f.claim
-             WHERE f.revision > ?1 AND f.revision > 0 ORDER BY f.revision LIMIT ?2",
+             FROM files f CROSS JOIN claims c
+             WHERE c.no = f.claim AND f.revision > $1 AND f.revision > 0 ORDER BY f.revision LIMIT $2",
         )
         .bind(i64::try_from(after_revision).unwrap_or(i64::MAX))
         .bind(limit)
@@ -100,34 +99,33 @@ impl Store {
 
     /// The revision of the latest change.
     pub async fn revision(&self) -> Result<u64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT revision FROM catalogue").fetch_one(&self.catalogue.readers).await?)
+        query("SELECT revision FROM catalogue").fetch_one(&self.catalogue.readers).await
     }
 
     /// Tells this catalogue from every other. Whatever was derived from one with another identity (a search index,
     /// numbers of files) is void.
     pub async fn catalogue_identity(&self) -> Result<[u8; 16], StoreError> {
-        let identity: Vec<u8> =
-            sqlx::query_scalar("SELECT identity FROM catalogue").fetch_one(&self.catalogue.readers).await?;
+        let identity: Vec<u8> = query("SELECT identity FROM catalogue").fetch_one(&self.catalogue.readers).await?;
         identity.try_into().map_err(|_| StoreError::Corrupt("an identity of another length"))
     }
 
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         let (files, holdings) =
-            sqlx::query_as("SELECT files, holdings FROM catalogue").fetch_one(&self.catalogue.readers).await?;
-        let members = sqlx::query_scalar("SELECT count(*) FROM members").fetch_one(&self.accounts.readers).await?;
+            query("SELECT files, holdings FROM catalogue").fetch_one(&self.catalogue.readers).await?;
+        let members = query("SELECT count(*) FROM members").fetch_one(&self.accounts.readers).await?;
         Ok(Counts { files, holdings, members })
     }
 }
 
 /// The numbers of those files that are known.
 pub(super) async fn numbers(
-    database: &mut SqliteConnection,
+    database: impl Into<On<'_>>,
     files: impl Iterator<Item = &FileId> + Clone,
 ) -> Result<HashMap<FileId, FileNo>, StoreError> {
     let keys: Vec<(String, u64)> = files.clone().map(|file| (file.root().to_string(), file.length().bytes())).collect();
-    let found: Vec<(u32, u32)> = sqlx::query_as(
-        "SELECT j.key, f.no FROM json_each(?1) j
-         CROSS JOIN files f ON f.root = unhex(j.value ->> 0) AND f.length = j.value ->> 1",
+    let found: Vec<(u32, u32)> = query(
+        "SELECT j.key, f.no FROM json_each($1) j
+         CROSS JOIN files f WHERE f.root = unhex(j.value ->> 0) AND f.length = CAST(j.value ->> 1 AS BIGINT)",
     )
     .bind(json(&keys))
     .fetch_all(database)
@@ -138,31 +136,31 @@ pub(super) async fn numbers(
 }
 
 /// From the columns no, root, length, holders and claim.
-pub(super) fn file_row(row: &SqliteRow) -> Result<FileRow, StoreError> {
-    let claim = claim(row.try_get("claim")?)?;
+pub(super) fn file_row(row: &Row) -> Result<FileRow, StoreError> {
+    let claim = claim(row.get("claim")?)?;
     Ok(FileRow {
-        no: FileNo(row.try_get("no")?),
+        no: FileNo(row.get("no")?),
         row: search_row(file_id(row)?, &claim),
         claim,
-        holders: row.try_get("holders")?,
+        holders: row.get("holders")?,
     })
 }
 
 /// From the columns no, root, length, revision, holders and claim.
-pub(super) fn indexed_file(row: &SqliteRow) -> Result<IndexedFile, StoreError> {
+pub(super) fn indexed_file(row: &Row) -> Result<IndexedFile, StoreError> {
     Ok(IndexedFile {
-        no: FileNo(row.try_get("no")?),
+        no: FileNo(row.get("no")?),
         id: file_id(row)?,
-        revision: row.try_get("revision")?,
-        claim: claim(row.try_get("claim")?)?,
-        holders: row.try_get("holders")?,
+        revision: row.get("revision")?,
+        claim: claim(row.get("claim")?)?,
+        holders: row.get("holders")?,
         blocked: false,
     })
 }
 
-pub(super) fn file_id(row: &SqliteRow) -> Result<FileId, StoreError> {
-    let length = FileLength::new(row.try_get("length")?).map_err(|_| StoreError::Corrupt("a length out of range"))?;
-    Ok(FileId::new(digest(row.try_get("root")?)?, length))
+pub(super) fn file_id(row: &Row) -> Result<FileId, StoreError> {
+    let length = FileLength::new(row.get("length")?).map_err(|_| StoreError::Corrupt("a length out of range"))?;
+    Ok(FileId::new(digest(row.get("root")?)?, length))
 }
 
 fn search_row(file_id: FileId, claim: &Claim) -> SearchRow {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use choir_shared::index_api::Folder;
-use sqlx::SqliteConnection;
 
 use super::columns::json;
 use super::error::StoreError;
 use super::numbers::CollectionNo;
+use super::sql::{Connection, query};
 
 /// Folders by their number, read once, changed in memory, written back once.
 pub(super) struct Folders {
@@ -27,13 +27,13 @@ struct Row {
 
 impl Folders {
     pub(super) async fn load(
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         collection: CollectionNo,
         numbers: &BTreeSet<u32>,
     ) -> Result<Self, StoreError> {
-        let found: Vec<(u32, String, u64)> = sqlx::query_as(
-            "SELECT f.number, f.path, f.files FROM json_each(?2) j
-             CROSS JOIN folders f ON f.collection = ?1 AND f.number = j.value",
+        let found: Vec<(u32, String, u64)> = query(
+            "SELECT f.number, f.path, f.files FROM json_each($2) j CROSS JOIN folders f
+             WHERE f.collection = $1 AND f.number = CAST(j.value AS BIGINT)",
         )
         .bind(collection.0)
         .bind(json(numbers))
@@ -75,14 +75,15 @@ impl Folders {
         (before + come).saturating_sub(gone)
     }
 
-    pub(super) async fn save(&self, database: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, database: &mut Connection) -> Result<(), StoreError> {
         let changed = || self.rows.iter().filter(|(_, row)| row.changed);
         let kept: Vec<(u32, &str, u64)> =
             changed().filter_map(|(&number, row)| row.path.as_deref().map(|path| (number, path, row.files))).collect();
         if !kept.is_empty() {
-            sqlx::query(
+            query(
                 "INSERT INTO folders (collection, number, path, files)
-                 SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2) WHERE true
+                 SELECT $1, CAST(value ->> 0 AS BIGINT), value ->> 1, CAST(value ->> 2 AS BIGINT)
+                 FROM json_each($2) WHERE true
                  ON CONFLICT (collection, number) DO UPDATE SET path = excluded.path, files = excluded.files",
             )
             .bind(self.collection.0)
@@ -93,7 +94,7 @@ impl Folders {
         let gone: Vec<u32> =
             changed().filter(|(_, row)| row.existed && row.path.is_none()).map(|(&number, _)| number).collect();
         if !gone.is_empty() {
-            sqlx::query("DELETE FROM folders WHERE collection = ?1 AND number IN (SELECT value FROM json_each(?2))")
+            query("DELETE FROM folders WHERE collection = $1 AND number IN (SELECT CAST(value AS BIGINT) FROM json_each($2))")
                 .bind(self.collection.0)
                 .bind(json(&gone))
                 .execute(database)

@@ -4,11 +4,11 @@
 //! backup of it, cannot join with what it finds.
 
 use choir_shared::{Digest, PeerId};
-use sqlx::{Row as _, SqliteConnection};
 
 use super::Store;
 use super::columns::{digest, peer, time};
 use super::error::StoreError;
+use super::sql::{Connection, Row, query};
 
 /// Crockford's base 32: no letter that is mistaken for another, and no `u`.
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -61,19 +61,19 @@ impl Store {
 
     /// Those that still let somebody in, the last to expire first.
     pub async fn live_invites(&self, now_unix_s: u64) -> Result<Vec<Invite>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT code_hash, uses_left, expires_unix_s, created_by FROM invites
-             WHERE uses_left > 0 AND expires_unix_s > ?1 ORDER BY expires_unix_s DESC, code_hash",
+             WHERE uses_left > 0 AND expires_unix_s > $1 ORDER BY expires_unix_s DESC, code_hash",
         )
         .bind(time(now_unix_s))
         .fetch_all(&self.accounts.readers)
         .await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
-            let by: Option<&[u8]> = row.try_get("created_by")?;
+        let read = |row: &Row| {
+            let by: Option<&[u8]> = row.get("created_by")?;
             Ok(Invite {
-                hash: digest(row.try_get("code_hash")?)?,
-                uses_left: row.try_get("uses_left")?,
-                expires_unix_s: row.try_get("expires_unix_s")?,
+                hash: digest(row.get("code_hash")?)?,
+                uses_left: row.get("uses_left")?,
+                expires_unix_s: row.get("expires_unix_s")?,
                 created_by: by.map(peer).transpose()?,
             })
         };
@@ -88,7 +88,7 @@ impl Store {
 
     /// What operators did, the latest first.
     pub async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(u64, String)> = sqlx::query_as("SELECT time_unix_s, what FROM audit ORDER BY no DESC LIMIT ?1")
+        let rows: Vec<(u64, String)> = query("SELECT time_unix_s, what FROM audit ORDER BY no DESC LIMIT $1")
             .bind(limit)
             .fetch_all(&self.accounts.readers)
             .await?;
@@ -115,13 +115,13 @@ pub(super) struct Redeemed {
 
 /// Takes one use off, if there is one left.
 pub(super) async fn redeem(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     hash: &Digest,
     now_unix_s: u64,
 ) -> Result<Option<Redeemed>, StoreError> {
-    let used: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+    let used: Option<Option<Vec<u8>>> = query(
         "UPDATE invites SET uses_left = uses_left - 1
-         WHERE code_hash = ?1 AND uses_left > 0 AND expires_unix_s > ?2 RETURNING created_by",
+         WHERE code_hash = $1 AND uses_left > 0 AND expires_unix_s > $2 RETURNING created_by",
     )
     .bind(hash.as_bytes().as_slice())
     .bind(time(now_unix_s))
@@ -138,20 +138,21 @@ pub fn label(hash: &Digest) -> String {
 }
 
 async fn insert(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     hash: &Digest,
     uses: u32,
     expires_unix_s: u64,
     by: Option<PeerId>,
     now_unix_s: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO invites (code_hash, uses_left, expires_unix_s, created_by, created_unix_s) VALUES (?, ?, ?, ?, ?)",
+    query(
+        "INSERT INTO invites (code_hash, uses_left, expires_unix_s, created_by, created_unix_s) 
+         VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(hash.as_bytes().as_slice())
     .bind(uses)
     .bind(time(expires_unix_s))
-    .bind(by.as_ref().map(|by| by.as_bytes().as_slice()))
+    .bind(by.as_ref().map(|by| by.as_bytes().to_vec()))
     .bind(time(now_unix_s))
     .execute(&mut *database)
     .await?;
@@ -159,12 +160,12 @@ async fn insert(
     note(database, now_unix_s, &format!("invite {} for {uses} made for {by}", label(hash))).await
 }
 
-async fn revoke(database: &mut SqliteConnection, hash: &Digest, now_unix_s: u64) -> Result<bool, StoreError> {
-    let gone = sqlx::query("DELETE FROM invites WHERE code_hash = ?1")
+async fn revoke(database: &mut Connection, hash: &Digest, now_unix_s: u64) -> Result<bool, StoreError> {
+    let gone = query("DELETE FROM invites WHERE code_hash = $1")
         .bind(hash.as_bytes().as_slice())
         .execute(&mut *database)
         .await?;
-    if gone.rows_affected() == 0 {
+    if gone == 0 {
         return Ok(false);
     }
     note(database, now_unix_s, &format!("invite {} revoked", label(hash))).await?;
@@ -172,8 +173,8 @@ async fn revoke(database: &mut SqliteConnection, hash: &Digest, now_unix_s: u64)
 }
 
 /// Adds a line to the record, in the transaction of what it tells.
-pub(super) async fn note(database: &mut SqliteConnection, now_unix_s: u64, what: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO audit (time_unix_s, what) VALUES (?1, ?2)")
+pub(super) async fn note(database: &mut Connection, now_unix_s: u64, what: &str) -> Result<(), StoreError> {
+    query("INSERT INTO audit (time_unix_s, what) VALUES ($1, $2)")
         .bind(time(now_unix_s))
         .bind(what)
         .execute(database)

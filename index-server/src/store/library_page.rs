@@ -6,6 +6,7 @@ use choir_shared::index_api::{LibraryFolder, LibraryPage};
 
 use super::error::StoreError;
 use super::numbers::{FileNo, MemberNo};
+use super::sql::query;
 use super::{Member, Store};
 
 /// Most folders that are listed inside one; real collections have some thousands of artists.
@@ -42,10 +43,9 @@ impl Store {
 
     async fn folders_inside(&self, member: MemberNo, folder: &str) -> Result<Vec<LibraryFolder>, StoreError> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let deeper: Vec<(String, u64)> = sqlx::query_as(
-            "SELECT f.path, f.files FROM collections c
-             CROSS JOIN folders f ON f.collection = c.no AND f.path >= ?2 AND f.path < ?3
-             WHERE c.member = ?1 AND c.staged = 0",
+        let deeper: Vec<(String, u64)> = query(
+            "SELECT f.path, f.files FROM collections c CROSS JOIN folders f
+             WHERE c.member = $1 AND NOT c.staged AND f.collection = c.no AND f.path >= $2 AND f.path < $3",
         )
         .bind(member.0)
         .bind(&prefix)
@@ -70,11 +70,10 @@ impl Store {
         after: Option<FileNo>,
         limit: u32,
     ) -> Result<Vec<FileNo>, StoreError> {
-        let numbers: Vec<u32> = sqlx::query_scalar(
-            "SELECT DISTINCT h.file FROM collections c
-             CROSS JOIN folders f ON f.collection = c.no AND f.path = ?2
-             CROSS JOIN holdings h ON h.collection = c.no AND h.folder = f.number AND h.file > ?3
-             WHERE c.member = ?1 AND c.staged = 0 ORDER BY h.file LIMIT ?4",
+        let numbers: Vec<u32> = query(
+            "SELECT DISTINCT h.file FROM collections c CROSS JOIN folders f CROSS JOIN holdings h
+             WHERE c.member = $1 AND NOT c.staged AND f.collection = c.no AND f.path = $2
+             AND h.collection = c.no AND h.folder = f.number AND h.file > $3 ORDER BY h.file LIMIT $4",
         )
         .bind(member.0)
         .bind(folder)

@@ -1,9 +1,9 @@
 //! Small numbers that stand for long keys inside the index. They mean nothing outside of it.
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::error::StoreError;
+use super::sql::{Connection, query};
 
 /// A distinct file, from 1, dense but for those that were swept: search and presence use it as a position.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
@@ -22,7 +22,7 @@ pub(super) struct ClaimNo(pub(super) u32);
 pub(super) struct CollectionNo(pub(super) u32);
 
 /// The first number that was never in use: the last row of a table is never deleted.
-pub(super) async fn next_no(database: &mut SqliteConnection, greatest: &'static str) -> Result<u32, StoreError> {
-    let greatest: u32 = sqlx::query_scalar(greatest).fetch_one(database).await?;
+pub(super) async fn next_no(database: &mut Connection, greatest: &'static str) -> Result<u32, StoreError> {
+    let greatest: u32 = query(greatest).fetch_one(database).await?;
     greatest.checked_add(1).ok_or(StoreError::Corrupt("more rows than numbers"))
 }

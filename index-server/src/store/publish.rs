@@ -14,7 +14,6 @@
 use choir_shared::index_api::{ChangeSet, ChangesAnswer, Phase};
 use choir_shared::library::{Head, LibraryDigest};
 use choir_shared::{Digest, PeerId};
-use sqlx::SqliteConnection;
 
 use super::change_set::{self, Checked};
 use super::claims::Claims;
@@ -22,7 +21,8 @@ use super::collections::{Collection, Stage, Totals, others};
 use super::error::StoreError;
 use super::numbers::{FileNo, MemberNo};
 use super::settle::{self, Holder, Movement, Settled};
-use super::{Store, edit};
+use super::sql::{Connection, query};
+use super::{Store, accounts, edit};
 
 /// Names of collections that one member may use: more than anyone can keep apart.
 const MAX_COLLECTIONS: u64 = 64;
@@ -77,8 +77,11 @@ impl Store {
         // The same 64 bits, as SQLite's signed integer.
         let publication = Publication { member, peer: *peer, voter: voter as i64, quotas: *quotas, checked };
         let erased = self.erased.clone();
-        let change = async move |database: &mut SqliteConnection| {
-            if erased.contains(member) { Err(ChangeError::NoSuchMember) } else { publication.apply(database).await }
+        let change = async move |database: &mut Connection| {
+            if erased.contains(member) || accounts::is_erased_elsewhere(database, member).await? {
+                return Err(ChangeError::NoSuchMember);
+            }
+            publication.apply(database).await
         };
         self.catalogue.writer.run(move |db| Box::pin(change(db))).await
     }
@@ -93,7 +96,7 @@ struct Publication {
 }
 
 impl Publication {
-    async fn apply(self, database: &mut SqliteConnection) -> Result<Applied, ChangeError> {
+    async fn apply(self, database: &mut Connection) -> Result<Applied, ChangeError> {
         let set = &self.checked.set;
         let live = Collection::find(database, self.member, &set.collection, Stage::Live).await?;
         let staged = Collection::find(database, self.member, &set.collection, Stage::Staged).await?;
@@ -192,11 +195,11 @@ impl Publication {
     }
 
     /// Sums over the member's collections of other names.
-    async fn elsewhere(&self, database: &mut SqliteConnection) -> Result<Elsewhere, StoreError> {
-        let (collections, live_files, files, claim_bytes) = sqlx::query_as(
-            "SELECT count(DISTINCT name), coalesce(sum(count) FILTER (WHERE staged = 0), 0),
-             coalesce(sum(count), 0), coalesce(sum(claim_bytes), 0)
-             FROM collections WHERE member = ?1 AND name <> ?2",
+    async fn elsewhere(&self, database: &mut Connection) -> Result<Elsewhere, StoreError> {
+        let (collections, live_files, files, claim_bytes) = query(
+            "SELECT count(DISTINCT name), CAST(coalesce(sum(count) FILTER (WHERE NOT staged), 0) AS BIGINT),
+             CAST(coalesce(sum(count), 0) AS BIGINT), CAST(coalesce(sum(claim_bytes), 0) AS BIGINT)
+             FROM collections WHERE member = $1 AND name <> $2",
         )
         .bind(self.member.0)
         .bind(&self.checked.set.collection)
@@ -209,7 +212,7 @@ impl Publication {
     /// holds nothing, or votes cast from the old network could not be taken back.
     async fn voter(
         &self,
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         live: Option<&Collection>,
         elsewhere: &Elsewhere,
     ) -> Result<i64, StoreError> {
@@ -217,18 +220,21 @@ impl Publication {
         if holds_something && let Some(voter) = settle::voter(database, self.member).await? {
             return Ok(voter);
         }
-        sqlx::query("INSERT OR REPLACE INTO owners (member, peer, voter) VALUES (?1, ?2, ?3)")
-            .bind(self.member.0)
-            .bind(self.peer.as_bytes().as_slice())
-            .bind(self.voter)
-            .execute(database)
-            .await?;
+        query(
+            "INSERT INTO owners (member, peer, voter) VALUES ($1, $2, $3)
+             ON CONFLICT (member) DO UPDATE SET peer = excluded.peer, voter = excluded.voter",
+        )
+        .bind(self.member.0)
+        .bind(self.peer.as_bytes().as_slice())
+        .bind(self.voter)
+        .execute(database)
+        .await?;
         Ok(self.voter)
     }
 
     async fn create(
         &self,
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         stage: Stage,
         elsewhere: &Elsewhere,
     ) -> Result<Collection, ChangeError> {

@@ -6,13 +6,12 @@
 use choir_shared::index_api::ReportRequest;
 use choir_shared::{FileId, PeerId};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::Store;
 use super::columns::{peer, time};
 use super::error::StoreError;
 use super::invites::note;
+use super::sql::{Connection, Row, query};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -64,15 +63,15 @@ impl Store {
     /// The oldest that wait, or the newest of all.
     pub async fn reports(&self, which: Which, limit: u32) -> Result<Vec<Report>, StoreError> {
         let query = match which {
-            Which::Waiting => sqlx::query("SELECT * FROM reports WHERE closed_unix_s IS NULL ORDER BY no LIMIT ?1"),
-            Which::All => sqlx::query("SELECT * FROM reports ORDER BY no DESC LIMIT ?1"),
+            Which::Waiting => query("SELECT * FROM reports WHERE closed_unix_s IS NULL ORDER BY no LIMIT $1"),
+            Which::All => query("SELECT * FROM reports ORDER BY no DESC LIMIT $1"),
         };
         let rows = query.bind(limit).fetch_all(&self.accounts.readers).await?;
         rows.iter().map(read).collect()
     }
 
     pub(super) async fn reports_by(&self, reporter: &PeerId) -> Result<Vec<Report>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM reports WHERE reporter = ?1 ORDER BY no")
+        let rows = query("SELECT * FROM reports WHERE reporter = $1 ORDER BY no")
             .bind(reporter.as_bytes().to_vec())
             .fetch_all(&self.accounts.readers)
             .await?;
@@ -80,8 +79,8 @@ impl Store {
     }
 
     pub async fn waiting_reports(&self) -> Result<u64, StoreError> {
-        let waiting = sqlx::query_scalar("SELECT count(*) FROM reports WHERE closed_unix_s IS NULL");
-        Ok(waiting.fetch_one(&self.accounts.readers).await?)
+        let waiting = query("SELECT count(*) FROM reports WHERE closed_unix_s IS NULL");
+        waiting.fetch_one(&self.accounts.readers).await
     }
 
     /// Takes a report off the queue. Whether it was in it.
@@ -99,7 +98,7 @@ pub enum Which {
 }
 
 async fn insert(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     reporter: &PeerId,
     request: &ReportRequest,
     limits: QueueLimits,
@@ -108,34 +107,32 @@ async fn insert(
     let reporter = reporter.as_bytes().as_slice();
     let file = request.file.map(|file| file.to_string());
     let about = request.peer.map(|peer| peer.as_bytes().to_vec());
-    let known: Option<u64> = sqlx::query_scalar(
-        "SELECT no FROM reports WHERE closed_unix_s IS NULL AND reporter = ?1 AND file IS ?2 AND peer IS ?3 AND reason = ?4",
+    let known: Option<u64> = query(
+        "SELECT no FROM reports WHERE closed_unix_s IS NULL AND reporter = $1 AND file IS NOT DISTINCT FROM $2
+         AND peer IS NOT DISTINCT FROM $3 AND reason = $4",
     )
     .bind(reporter)
-    .bind(&file)
-    .bind(&about)
+    .bind(file.clone())
+    .bind(about.clone())
     .bind(request.reason.as_str())
     .fetch_optional(&mut *database)
-    .await
-    .map_err(StoreError::from)?;
+    .await?;
     if let Some(no) = known {
         return Ok(no);
     }
-    let (waiting, own): (u64, u64) = sqlx::query_as(
-        "SELECT count(*), count(*) FILTER (WHERE reporter = ?1) FROM reports WHERE closed_unix_s IS NULL",
-    )
-    .bind(reporter)
-    .fetch_one(&mut *database)
-    .await
-    .map_err(StoreError::from)?;
+    let (waiting, own): (u64, u64) =
+        query("SELECT count(*), count(*) FILTER (WHERE reporter = $1) FROM reports WHERE closed_unix_s IS NULL")
+            .bind(reporter)
+            .fetch_one(&mut *database)
+            .await?;
     if own >= limits.per_peer {
         return Err(ReportError::TooManyOfOne(limits.per_peer));
     }
     if waiting >= limits.in_all {
         return Err(ReportError::TooMany(limits.in_all));
     }
-    let no = sqlx::query_scalar(
-        "INSERT INTO reports (time_unix_s, reporter, file, peer, reason, details) VALUES (?, ?, ?, ?, ?, ?) RETURNING no",
+    let no = query(
+        "INSERT INTO reports (time_unix_s, reporter, file, peer, reason, details) VALUES ($1, $2, $3, $4, $5, $6) RETURNING no",
     )
     .bind(time(now_unix_s))
     .bind(reporter)
@@ -145,37 +142,36 @@ async fn insert(
     .bind(&request.details)
     .fetch_one(database)
     .await;
-    Ok(no.map_err(StoreError::from)?)
+    Ok(no?)
 }
 
-async fn close(database: &mut SqliteConnection, no: u64, outcome: &str, now_unix_s: u64) -> Result<bool, StoreError> {
-    let closed =
-        sqlx::query("UPDATE reports SET closed_unix_s = ?2, outcome = ?3 WHERE no = ?1 AND closed_unix_s IS NULL")
-            .bind(time(no))
-            .bind(time(now_unix_s))
-            .bind(outcome)
-            .execute(&mut *database)
-            .await?;
-    if closed.rows_affected() == 0 {
+async fn close(database: &mut Connection, no: u64, outcome: &str, now_unix_s: u64) -> Result<bool, StoreError> {
+    let closed = query("UPDATE reports SET closed_unix_s = $2, outcome = $3 WHERE no = $1 AND closed_unix_s IS NULL")
+        .bind(time(no))
+        .bind(time(now_unix_s))
+        .bind(outcome)
+        .execute(&mut *database)
+        .await?;
+    if closed == 0 {
         return Ok(false);
     }
     note(database, now_unix_s, &format!("closed report {no}: {outcome}")).await?;
     Ok(true)
 }
 
-fn read(row: &SqliteRow) -> Result<Report, StoreError> {
-    let (reporter, about): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("reporter")?, row.try_get("peer")?);
-    let file: Option<&str> = row.try_get("file")?;
+fn read(row: &Row) -> Result<Report, StoreError> {
+    let (reporter, about): (Option<&[u8]>, Option<&[u8]>) = (row.get("reporter")?, row.get("peer")?);
+    let file: Option<&str> = row.get("file")?;
     let file = file.map(|file| file.parse().map_err(|_| StoreError::Corrupt("a report of no file")));
     Ok(Report {
-        no: row.try_get("no")?,
-        time_unix_s: row.try_get("time_unix_s")?,
+        no: row.get("no")?,
+        time_unix_s: row.get("time_unix_s")?,
         reporter: reporter.map(peer).transpose()?,
         file: file.transpose()?,
         peer: about.map(peer).transpose()?,
-        reason: row.try_get("reason")?,
-        details: row.try_get("details")?,
-        outcome: row.try_get("outcome")?,
+        reason: row.get("reason")?,
+        details: row.get("details")?,
+        outcome: row.get("outcome")?,
     })
 }
 
@@ -184,7 +180,7 @@ mod tests {
     use choir_shared::index_api::ReportReason;
 
     use super::*;
-    use crate::store::testing::{NOW, World, file};
+    use crate::store::testing::{NOW, World, file, on_both_databases};
 
     const LIMITS: QueueLimits = QueueLimits { per_peer: 2, in_all: 3 };
 
@@ -192,9 +188,7 @@ mod tests {
         ReportRequest { file: Some(file(seed)), peer: None, reason: ReportReason::Fake, details: "noise".into() }
     }
 
-    #[tokio::test]
-    async fn a_report_waits_until_it_is_closed_and_is_not_filed_twice() {
-        let world = World::new().await;
+    async fn a_report_waits_until_it_is_closed_and_is_not_filed_twice(world: World) {
         let anna = world.member(1).await;
         let no = world.store.report(&anna.peer(), of(1), LIMITS, NOW).await.unwrap();
         assert_eq!(world.store.report(&anna.peer(), of(1), LIMITS, NOW + 1).await.unwrap(), no);
@@ -207,9 +201,7 @@ mod tests {
         assert_ne!(world.store.report(&anna.peer(), of(1), LIMITS, NOW).await.unwrap(), no);
     }
 
-    #[tokio::test]
-    async fn nobody_fills_the_queue_alone_and_it_has_an_end() {
-        let world = World::new().await;
+    async fn nobody_fills_the_queue_alone_and_it_has_an_end(world: World) {
         let (anna, bert) = (world.member(1).await, world.member(2).await);
         for seed in [1, 2] {
             world.store.report(&anna.peer(), of(seed), LIMITS, NOW).await.unwrap();
@@ -222,9 +214,7 @@ mod tests {
         assert_eq!(world.store.waiting_reports().await.unwrap(), 3);
     }
 
-    #[tokio::test]
-    async fn who_is_erased_is_not_named_as_the_one_who_reported() {
-        let world = World::new().await;
+    async fn who_is_erased_is_not_named_as_the_one_who_reported(world: World) {
         let (anna, bert) = (world.member(1).await, world.member(2).await);
         let about = ReportRequest { peer: Some(anna.peer()), ..of(1) };
         world.store.report(&anna.peer(), of(1), LIMITS, NOW).await.unwrap();
@@ -233,5 +223,11 @@ mod tests {
         let reports = world.store.reports(Which::Waiting, 9).await.unwrap();
         assert_eq!(reports.iter().map(|report| report.reporter).collect::<Vec<_>>(), [None, Some(bert.peer())]);
         assert_eq!(reports[1].peer, Some(anna.peer()), "no way out of a report");
+    }
+
+    on_both_databases! {
+        a_report_waits_until_it_is_closed_and_is_not_filed_twice,
+        nobody_fills_the_queue_alone_and_it_has_an_end,
+        who_is_erased_is_not_named_as_the_one_who_reported,
     }
 }

@@ -7,13 +7,13 @@
 use std::collections::{HashMap, HashSet};
 
 use choir_shared::Claim;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::ballot::{Ballot, Vote};
 use super::columns::{claim, digest, json};
 use super::election::{Candidate, elect};
 use super::error::StoreError;
 use super::numbers::{ClaimNo, CollectionNo, FileNo, MemberNo};
+use super::sql::{Connection, Row, query};
 
 /// Movements that are settled at once: enough to make a statement worth its while, little enough for any memory.
 const BATCH: usize = 2000;
@@ -44,18 +44,18 @@ pub(super) struct Settled {
 impl Movement {
     /// What moves when one collection takes the place of another.
     pub(super) async fn between(
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         old: Option<CollectionNo>,
         new: Option<CollectionNo>,
     ) -> Result<Vec<Self>, StoreError> {
-        let rows: Vec<(u32, Option<u32>, Option<u32>)> = sqlx::query_as(
+        let rows: Vec<(u32, Option<u32>, Option<u32>)> = query(
             "SELECT n.file, o.claim, n.claim FROM holdings n
-             LEFT JOIN holdings o ON o.collection = ?1 AND o.file = n.file
-             WHERE n.collection = ?2 AND o.claim IS NOT n.claim
+             LEFT JOIN holdings o ON o.collection = $1 AND o.file = n.file
+             WHERE n.collection = $2 AND o.claim IS DISTINCT FROM n.claim
              UNION ALL
              SELECT o.file, o.claim, NULL FROM holdings o
-             WHERE o.collection = ?1
-             AND NOT EXISTS (SELECT 1 FROM holdings n WHERE n.collection = ?2 AND n.file = o.file)",
+             WHERE o.collection = $1
+             AND NOT EXISTS (SELECT 1 FROM holdings n WHERE n.collection = $2 AND n.file = o.file)",
         )
         .bind(old.map(|no| no.0))
         .bind(new.map(|no| no.0))
@@ -71,12 +71,12 @@ impl Movement {
 }
 
 /// The network that a member votes from.
-pub(super) async fn voter(database: &mut SqliteConnection, member: MemberNo) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT voter FROM owners WHERE member = ?1").bind(member.0).fetch_optional(database).await?)
+pub(super) async fn voter(database: &mut Connection, member: MemberNo) -> Result<Option<i64>, StoreError> {
+    query("SELECT voter FROM owners WHERE member = $1").bind(member.0).fetch_optional(database).await
 }
 
 pub(super) async fn settle(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     holder: &Holder,
     movements: &[Movement],
 ) -> Result<Settled, StoreError> {
@@ -88,7 +88,7 @@ pub(super) async fn settle(
 }
 
 async fn settle_batch(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     holder: &Holder,
     movements: &[Movement],
     settled: &mut Settled,
@@ -121,8 +121,8 @@ async fn settle_batch(
     choose_claims(database, &mut files).await?;
 
     let changes = files.values().filter(|state| state.is_visibly_changed()).count() as i64;
-    let last: u64 = sqlx::query_scalar(
-        "UPDATE catalogue SET revision = revision + ?1, files = files + ?2, holdings = holdings + ?3 RETURNING revision",
+    let last: u64 = query(
+        "UPDATE catalogue SET revision = revision + $1, files = files + $2, holdings = holdings + $3 RETURNING revision",
     )
     .bind(changes)
     .bind(appeared - vanished)
@@ -182,15 +182,15 @@ const fn popularity(holders: u32) -> u32 {
 }
 
 async fn load(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     voter: i64,
     movements: &[Movement],
 ) -> Result<HashMap<FileNo, FileState>, StoreError> {
     let numbers: Vec<FileNo> = movements.iter().map(|movement| movement.file).collect();
-    let rows = sqlx::query(
+    let rows: Vec<Row> = query(
         "SELECT f.no, f.holders, f.revision, f.claim, f.composed, f.ballot, v.claim AS voted, v.holdings
-         FROM json_each(?1) j CROSS JOIN files f ON f.no = j.value
-         LEFT JOIN votes v ON v.file = f.no AND v.voter = ?2",
+         FROM json_each($1) j CROSS JOIN files f LEFT JOIN votes v ON v.file = f.no AND v.voter = $2
+         WHERE f.no = CAST(j.value AS BIGINT)",
     )
     .bind(json(&numbers))
     .bind(voter)
@@ -198,28 +198,28 @@ async fn load(
     .await?;
     let mut files = HashMap::with_capacity(rows.len());
     for row in rows {
-        let shown = Shown { claim: ClaimNo(row.try_get("claim")?), composed: row.try_get("composed")? };
-        let holders = row.try_get("holders")?;
-        let voted: Option<u32> = row.try_get("voted")?;
+        let shown = Shown { claim: ClaimNo(row.get("claim")?), composed: row.get("composed")? };
+        let holders = row.get("holders")?;
+        let voted: Option<u32> = row.get("voted")?;
         let vote = match voted {
-            Some(claim) => Some(Vote { claim: ClaimNo(claim), holdings: row.try_get("holdings")? }),
+            Some(claim) => Some(Vote { claim: ClaimNo(claim), holdings: row.get("holdings")? }),
             None => None,
         };
         let state = FileState {
             holders,
-            ballot: serde_json::from_str(row.try_get("ballot")?).map_err(|_| StoreError::Corrupt("a ballot"))?,
+            ballot: serde_json::from_str(row.get("ballot")?).map_err(|_| StoreError::Corrupt("a ballot"))?,
             vote,
-            revision: row.try_get("revision")?,
+            revision: row.get("revision")?,
             was: Seen { shown: shown.clone(), popularity: popularity(holders) },
             shown,
         };
-        files.insert(FileNo(row.try_get("no")?), state);
+        files.insert(FileNo(row.get("no")?), state);
     }
     Ok(files)
 }
 
 async fn held_elsewhere(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     holder: &Holder,
     movements: &[Movement],
 ) -> Result<HashSet<FileNo>, StoreError> {
@@ -227,9 +227,9 @@ async fn held_elsewhere(
         return Ok(HashSet::new());
     }
     let numbers: Vec<FileNo> = movements.iter().map(|movement| movement.file).collect();
-    let held: Vec<u32> = sqlx::query_scalar(
-        "SELECT h.file FROM json_each(?1) c CROSS JOIN json_each(?2) f
-         CROSS JOIN holdings h ON h.collection = c.value AND h.file = f.value",
+    let held: Vec<u32> = query(
+        "SELECT h.file FROM json_each($1) c CROSS JOIN json_each($2) f CROSS JOIN holdings h
+         WHERE h.collection = CAST(c.value AS BIGINT) AND h.file = CAST(f.value AS BIGINT)",
     )
     .bind(json(&holder.elsewhere))
     .bind(json(&numbers))
@@ -239,10 +239,7 @@ async fn held_elsewhere(
 }
 
 /// Nobody left to vote: what was shown last stays. One variant: that. More: an election.
-async fn choose_claims(
-    database: &mut SqliteConnection,
-    files: &mut HashMap<FileNo, FileState>,
-) -> Result<(), StoreError> {
+async fn choose_claims(database: &mut Connection, files: &mut HashMap<FileNo, FileState>) -> Result<(), StoreError> {
     let contested: HashSet<ClaimNo> = files
         .values()
         .filter(|state| state.ballot.variants().len() > 1)
@@ -273,21 +270,22 @@ async fn choose_claims(
 }
 
 async fn load_claims(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     numbers: &HashSet<ClaimNo>,
 ) -> Result<HashMap<ClaimNo, (choir_shared::Digest, Claim)>, StoreError> {
     if numbers.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(u32, Vec<u8>, String)> =
-        sqlx::query_as("SELECT c.no, c.hash, c.json FROM json_each(?1) j CROSS JOIN claims c ON c.no = j.value")
-            .bind(json(numbers))
-            .fetch_all(database)
-            .await?;
+    let rows: Vec<(u32, Vec<u8>, String)> = query(
+        "SELECT c.no, c.hash, c.json FROM json_each($1) j CROSS JOIN claims c WHERE c.no = CAST(j.value AS BIGINT)",
+    )
+    .bind(json(numbers))
+    .fetch_all(database)
+    .await?;
     rows.into_iter().map(|(no, hash, json)| Ok((ClaimNo(no), (digest(&hash)?, claim(&json)?)))).collect()
 }
 
-async fn save_files(database: &mut SqliteConnection, files: &HashMap<FileNo, FileState>) -> Result<(), StoreError> {
+async fn save_files(database: &mut Connection, files: &HashMap<FileNo, FileState>) -> Result<(), StoreError> {
     let mut rows: Vec<(FileNo, u32, u64, ClaimNo, Option<&str>, String)> = files
         .iter()
         .map(|(&no, state)| {
@@ -296,10 +294,10 @@ async fn save_files(database: &mut SqliteConnection, files: &HashMap<FileNo, Fil
         })
         .collect();
     rows.sort_unstable_by_key(|row| row.0);
-    sqlx::query(
-        "UPDATE files SET holders = j.value ->> 1, revision = j.value ->> 2, claim = j.value ->> 3,
-         composed = j.value ->> 4, ballot = j.value ->> 5
-         FROM json_each(?1) j WHERE files.no = j.value ->> 0",
+    query(
+        "UPDATE files SET holders = CAST(j.value ->> 1 AS BIGINT), revision = CAST(j.value ->> 2 AS BIGINT),
+         claim = CAST(j.value ->> 3 AS BIGINT), composed = j.value ->> 4, ballot = j.value ->> 5
+         FROM json_each($1) j WHERE files.no = CAST(j.value ->> 0 AS BIGINT)",
     )
     .bind(json(&rows))
     .execute(database)
@@ -308,7 +306,7 @@ async fn save_files(database: &mut SqliteConnection, files: &HashMap<FileNo, Fil
 }
 
 async fn save_votes(
-    database: &mut SqliteConnection,
+    database: &mut Connection,
     voter: i64,
     files: &HashMap<FileNo, FileState>,
 ) -> Result<(), StoreError> {
@@ -316,9 +314,10 @@ async fn save_votes(
         files.iter().filter_map(|(&no, state)| state.vote.map(|vote| (no, vote.claim, vote.holdings))).collect();
     if !cast.is_empty() {
         cast.sort_unstable();
-        sqlx::query(
+        query(
             "INSERT INTO votes (file, voter, claim, holdings)
-             SELECT value ->> 0, ?1, value ->> 1, value ->> 2 FROM json_each(?2) WHERE true
+             SELECT CAST(value ->> 0 AS BIGINT), $1, CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT)
+             FROM json_each($2) WHERE true
              ON CONFLICT (file, voter) DO UPDATE SET claim = excluded.claim, holdings = excluded.holdings",
         )
         .bind(voter)
@@ -328,7 +327,7 @@ async fn save_votes(
     }
     let ended: Vec<FileNo> = files.iter().filter(|(_, state)| state.vote.is_none()).map(|(&no, _)| no).collect();
     if !ended.is_empty() {
-        sqlx::query("DELETE FROM votes WHERE voter = ?1 AND file IN (SELECT value FROM json_each(?2))")
+        query("DELETE FROM votes WHERE voter = $1 AND file IN (SELECT CAST(value AS BIGINT) FROM json_each($2))")
             .bind(voter)
             .bind(json(&ended))
             .execute(database)

@@ -16,13 +16,12 @@
 
 use std::ops::ControlFlow;
 
-use sqlx::SqliteConnection;
-
 use super::Store;
 use super::columns::{json, time};
 use super::error::StoreError;
 use super::number_set::NumberSet;
 use super::numbers::MemberNo;
+use super::sql::{Connection, query};
 
 /// How long a row is kept that nothing names. Who moves a library to another machine is back within a week, and then
 /// no claim has to be sent again.
@@ -90,7 +89,7 @@ impl Store {
 
     /// A search index that ends before this revision may hold files that are no longer here.
     pub async fn swept_revision(&self) -> Result<u64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT swept_revision FROM catalogue").fetch_one(&self.catalogue.readers).await?)
+        query("SELECT swept_revision FROM catalogue").fetch_one(&self.catalogue.readers).await
     }
 }
 
@@ -117,9 +116,9 @@ impl Sweep {
     }
 
     async fn read_holdings(&mut self, collection: u32, file: u32) -> Result<Place, StoreError> {
-        let rows: Vec<(u32, u32, u32)> = sqlx::query_as(
-            "SELECT collection, file, claim FROM holdings WHERE (collection, file) > (?1, ?2)
-             ORDER BY collection, file LIMIT ?3",
+        let rows: Vec<(u32, u32, u32)> = query(
+            "SELECT collection, file, claim FROM holdings WHERE (collection, file) > ($1, $2)
+             ORDER BY collection, file LIMIT $3",
         )
         .bind(collection)
         .bind(file)
@@ -137,14 +136,13 @@ impl Sweep {
     }
 
     async fn read_votes(&mut self, file: u32, voter: i64) -> Result<Place, StoreError> {
-        let rows: Vec<(u32, i64, u32)> = sqlx::query_as(
-            "SELECT file, voter, claim FROM votes WHERE (file, voter) > (?1, ?2) ORDER BY file, voter LIMIT ?3",
-        )
-        .bind(file)
-        .bind(voter)
-        .bind(self.page)
-        .fetch_all(&self.store.catalogue.readers)
-        .await?;
+        let rows: Vec<(u32, i64, u32)> =
+            query("SELECT file, voter, claim FROM votes WHERE (file, voter) > ($1, $2) ORDER BY file, voter LIMIT $3")
+                .bind(file)
+                .bind(voter)
+                .bind(self.page)
+                .fetch_all(&self.store.catalogue.readers)
+                .await?;
         rows.iter().for_each(|&(_, _, claim)| self.named.insert(claim));
         Ok(match rows.last() {
             Some(&(file, voter, _)) => Place::Votes { file, voter },
@@ -168,7 +166,7 @@ impl Sweep {
 
     /// The claims that are shown of files. Those of files that were just swept are not among them.
     async fn read_shown(&mut self, file: u32) -> Result<Place, StoreError> {
-        let rows: Vec<(u32, u32)> = sqlx::query_as("SELECT no, claim FROM files WHERE no > ?1 ORDER BY no LIMIT ?2")
+        let rows: Vec<(u32, u32)> = query("SELECT no, claim FROM files WHERE no > $1 ORDER BY no LIMIT $2")
             .bind(file)
             .bind(self.page)
             .fetch_all(&self.store.catalogue.readers)
@@ -205,22 +203,23 @@ impl Batch {
 
     async fn sweep_files(
         self,
-        database: &mut SqliteConnection,
+        database: &mut Connection,
         now_unix_s: u64,
         indexed_revision: u64,
     ) -> Result<u64, StoreError> {
-        sqlx::query(
-            "DELETE FROM idle_files WHERE file > ?1 AND file <= ?2 AND since_unix_s IS NOT NULL
-             AND file NOT IN (SELECT value FROM json_each(?3))",
+        query(
+            "DELETE FROM idle_files WHERE file > $1 AND file <= $2 AND since_unix_s IS NOT NULL
+             AND file NOT IN (SELECT CAST(value AS BIGINT) FROM json_each($3))",
         )
         .bind(self.after)
         .bind(self.through)
         .bind(&self.unnamed)
         .execute(&mut *database)
         .await?;
-        let deleted: Vec<u32> = sqlx::query_scalar(
-            "DELETE FROM files WHERE holders = 0 AND revision <= ?3 AND no IN
-             (SELECT i.file FROM json_each(?1) j CROSS JOIN idle_files i ON i.file = j.value WHERE i.since_unix_s <= ?2)
+        let deleted: Vec<u32> = query(
+            "DELETE FROM files WHERE holders = 0 AND revision <= $3 AND no IN
+             (SELECT i.file FROM json_each($1) j CROSS JOIN idle_files i
+              WHERE i.file = CAST(j.value AS BIGINT) AND i.since_unix_s <= $2)
              RETURNING no",
         )
         .bind(&self.unnamed)
@@ -229,18 +228,18 @@ impl Batch {
         .fetch_all(&mut *database)
         .await?;
         if !deleted.is_empty() {
-            sqlx::query("DELETE FROM idle_files WHERE file IN (SELECT value FROM json_each(?1))")
+            query("DELETE FROM idle_files WHERE file IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
                 .bind(json(&deleted))
                 .execute(&mut *database)
                 .await?;
-            sqlx::query("UPDATE catalogue SET swept_revision = max(swept_revision, ?1)")
+            query("UPDATE catalogue SET swept_revision = $1 WHERE swept_revision < $1")
                 .bind(time(indexed_revision))
                 .execute(&mut *database)
                 .await?;
         }
-        sqlx::query(
-            "INSERT OR IGNORE INTO idle_files (file, since_unix_s)
-             SELECT f.no, ?2 FROM json_each(?1) j CROSS JOIN files f ON f.no = j.value WHERE f.holders = 0",
+        query(
+            "INSERT INTO idle_files (file, since_unix_s) SELECT f.no, $2 FROM json_each($1) j CROSS JOIN files f
+             WHERE f.no = CAST(j.value AS BIGINT) AND f.holders = 0 ON CONFLICT DO NOTHING",
         )
         .bind(&self.unnamed)
         .bind(time(now_unix_s))
@@ -249,34 +248,34 @@ impl Batch {
         Ok(deleted.len() as u64)
     }
 
-    async fn sweep_claims(self, database: &mut SqliteConnection, now_unix_s: u64) -> Result<u64, StoreError> {
-        sqlx::query(
-            "DELETE FROM idle_claims WHERE claim > ?1 AND claim <= ?2 AND since_unix_s IS NOT NULL
-             AND claim NOT IN (SELECT value FROM json_each(?3))",
+    async fn sweep_claims(self, database: &mut Connection, now_unix_s: u64) -> Result<u64, StoreError> {
+        query(
+            "DELETE FROM idle_claims WHERE claim > $1 AND claim <= $2 AND since_unix_s IS NOT NULL
+             AND claim NOT IN (SELECT CAST(value AS BIGINT) FROM json_each($3))",
         )
         .bind(self.after)
         .bind(self.through)
         .bind(&self.unnamed)
         .execute(&mut *database)
         .await?;
-        let deleted: Vec<u32> = sqlx::query_scalar(
+        let deleted: Vec<u32> = query(
             "DELETE FROM claims WHERE no IN
-             (SELECT i.claim FROM json_each(?1) j CROSS JOIN idle_claims i ON i.claim = j.value
-              WHERE i.since_unix_s <= ?2) RETURNING no",
+             (SELECT i.claim FROM json_each($1) j CROSS JOIN idle_claims i
+              WHERE i.claim = CAST(j.value AS BIGINT) AND i.since_unix_s <= $2) RETURNING no",
         )
         .bind(&self.unnamed)
         .bind(time(now_unix_s.saturating_sub(KEPT_S)))
         .fetch_all(&mut *database)
         .await?;
         if !deleted.is_empty() {
-            sqlx::query("DELETE FROM idle_claims WHERE claim IN (SELECT value FROM json_each(?1))")
+            query("DELETE FROM idle_claims WHERE claim IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
                 .bind(json(&deleted))
                 .execute(&mut *database)
                 .await?;
         }
-        sqlx::query(
-            "INSERT OR IGNORE INTO idle_claims (claim, since_unix_s)
-             SELECT c.no, ?2 FROM json_each(?1) j CROSS JOIN claims c ON c.no = j.value",
+        query(
+            "INSERT INTO idle_claims (claim, since_unix_s) SELECT c.no, $2 FROM json_each($1) j CROSS JOIN claims c
+             WHERE c.no = CAST(j.value AS BIGINT) ON CONFLICT DO NOTHING",
         )
         .bind(&self.unnamed)
         .bind(time(now_unix_s))
@@ -288,37 +287,40 @@ impl Batch {
 
 /// Makes due what erased members left behind; what is left behind from now on waits for the next sweep, because this
 /// one may have read past it. Returns the greatest numbers that may go: those before the last.
-async fn begin(database: &mut SqliteConnection) -> Result<(u32, u32), StoreError> {
+async fn begin(database: &mut Connection) -> Result<(u32, u32), StoreError> {
     for statement in [
         "UPDATE idle_files SET since_unix_s = 0 WHERE since_unix_s IS NULL",
         "UPDATE idle_claims SET since_unix_s = 0 WHERE since_unix_s IS NULL",
     ] {
-        sqlx::query(statement).execute(&mut *database).await?;
+        query(statement).execute(&mut *database).await?;
     }
-    let query = "SELECT coalesce((SELECT max(no) FROM files), 1) - 1, coalesce((SELECT max(no) FROM claims), 1) - 1";
-    Ok(sqlx::query_as(query).fetch_one(database).await?)
+    query("SELECT coalesce((SELECT max(no) FROM files), 1) - 1, coalesce((SELECT max(no) FROM claims), 1) - 1")
+        .fetch_one(database)
+        .await
 }
 
 /// All that a member named goes with the member, if nobody else names it. Before the member's holdings are deleted.
-pub(super) async fn leave_behind(database: &mut SqliteConnection, member: MemberNo) -> Result<(), StoreError> {
+pub(super) async fn leave_behind(database: &mut Connection, member: MemberNo) -> Result<(), StoreError> {
     for statement in [
-        "INSERT OR REPLACE INTO idle_files (file, since_unix_s) SELECT DISTINCT h.file, NULL
-         FROM collections c CROSS JOIN holdings h ON h.collection = c.no WHERE c.member = ?1",
-        "INSERT OR REPLACE INTO idle_claims (claim, since_unix_s) SELECT DISTINCT h.claim, NULL
-         FROM collections c CROSS JOIN holdings h ON h.collection = c.no WHERE c.member = ?1",
+        "INSERT INTO idle_files (file, since_unix_s) SELECT DISTINCT h.file, CAST(NULL AS BIGINT)
+         FROM collections c CROSS JOIN holdings h WHERE h.collection = c.no AND c.member = $1
+         ON CONFLICT (file) DO UPDATE SET since_unix_s = NULL",
+        "INSERT INTO idle_claims (claim, since_unix_s) SELECT DISTINCT h.claim, CAST(NULL AS BIGINT)
+         FROM collections c CROSS JOIN holdings h WHERE h.collection = c.no AND c.member = $1
+         ON CONFLICT (claim) DO UPDATE SET since_unix_s = NULL",
     ] {
-        sqlx::query(statement).bind(member.0).execute(&mut *database).await?;
+        query(statement).bind(member.0).execute(&mut *database).await?;
     }
     Ok(())
 }
 
 /// What is held again is idle no longer. `holdings` are a list of [file, claim, …], as JSON.
-pub(super) async fn take_up(database: &mut SqliteConnection, holdings: &str) -> Result<(), StoreError> {
+pub(super) async fn take_up(database: &mut Connection, holdings: &str) -> Result<(), StoreError> {
     for statement in [
-        "DELETE FROM idle_files WHERE file IN (SELECT value ->> 0 FROM json_each(?1))",
-        "DELETE FROM idle_claims WHERE claim IN (SELECT value ->> 1 FROM json_each(?1))",
+        "DELETE FROM idle_files WHERE file IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($1))",
+        "DELETE FROM idle_claims WHERE claim IN (SELECT CAST(value ->> 1 AS BIGINT) FROM json_each($1))",
     ] {
-        sqlx::query(statement).bind(holdings).execute(&mut *database).await?;
+        query(statement).bind(holdings).execute(&mut *database).await?;
     }
     Ok(())
 }

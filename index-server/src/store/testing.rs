@@ -1,6 +1,7 @@
 //! A store in a folder of its own, and members who publish the way a peer does.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use choir_shared::claim::{Format, Origin};
 use choir_shared::identity::SecretKey;
@@ -10,41 +11,85 @@ use choir_shared::library::{DEFAULT_COLLECTION, Head, LibraryDigest};
 use choir_shared::{Claim, Digest, FileId, PeerId};
 use tokio_util::task::TaskTracker;
 
-use super::{Applied, ChangeError, Enrolment, Options, Quotas, Store};
+use postgres::Postgres;
+
+use super::{Applied, ChangeError, Enrolment, Location, Options, Quotas, Store};
+
+#[expect(unreachable_pub, reason = "to the harness, whose file this is, it is reachable")]
+#[path = "../../../tests/harness/postgres.rs"]
+pub(crate) mod postgres;
+
+/// Tells stories of the store, functions that take a [`World`], on each database.
+macro_rules! on_both_databases {
+    ($($story:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::store::testing::World::new().await).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::store::testing::World::on_postgres().await).await;
+            })*
+        }
+    };
+}
+
+pub(crate) use on_both_databases;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) const PLENTY: Quotas = Quotas { files_per_peer: 100_000, claim_bytes_per_peer: 100_000_000 };
 
 pub(crate) struct World {
+    /// With the databases, if they are files.
     pub(crate) dir: tempfile::TempDir,
+    pub(crate) location: Location,
     pub(crate) store: Store,
     tracker: TaskTracker,
+    database: Option<postgres::Database>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let (dir, tracker) = (tempfile::tempdir().unwrap(), TaskTracker::new());
-        let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
-        Self { dir, store, tracker }
+        let dir = tempfile::tempdir().unwrap();
+        let location = dir.path().into();
+        Self::at(location, dir, None).await
+    }
+
+    /// On a server that all tests of this program share.
+    pub(crate) async fn on_postgres() -> Self {
+        static SERVER: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+        Self::on_server(&SERVER).await
+    }
+
+    /// On a new database of this server.
+    pub(crate) async fn on_server(server: &Postgres) -> Self {
+        let database = server.database();
+        let location = Location::Postgres(database.url().parse().unwrap());
+        Self::at(location, tempfile::tempdir().unwrap(), Some(database)).await
+    }
+
+    async fn at(location: Location, dir: tempfile::TempDir, database: Option<postgres::Database>) -> Self {
+        let tracker = TaskTracker::new();
+        let store = Store::open(&location, Options::default(), &tracker).await.unwrap();
+        Self { dir, location, store, tracker, database }
     }
 
     /// Closes the store and opens it again, after `meddle` had its way with the files.
-    pub(crate) async fn reopened(self, meddle: impl FnOnce(&std::path::Path)) -> Self {
-        let Self { dir, store, tracker } = self;
-        store.close().await;
-        drop(store);
-        tracker.close();
-        tracker.wait().await;
+    pub(crate) async fn reopened(mut self, meddle: impl FnOnce(&std::path::Path)) -> Self {
+        let (location, database) = (self.location.clone(), self.database.take());
+        let dir = self.closed().await;
         meddle(dir.path());
-        let tracker = TaskTracker::new();
-        let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
-        Self { dir, store, tracker }
+        Self::at(location, dir, database).await
     }
 
     /// Its folder, when nothing runs on it any more.
     pub(crate) async fn closed(self) -> tempfile::TempDir {
-        let Self { dir, store, tracker } = self;
+        let Self { dir, store, tracker, .. } = self;
         store.close().await;
         drop(store);
         tracker.close();

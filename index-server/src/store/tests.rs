@@ -1,11 +1,11 @@
 //! What must hold across both databases and across restarts.
 
-use super::testing::{NOW, World, file, song};
+use std::path::Path;
+
+use super::testing::{NOW, World, file, on_both_databases, song};
 use super::*;
 
-#[tokio::test]
-async fn reopening_keeps_everything() {
-    let world = World::new().await;
+async fn reopening_keeps_everything(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
     world.store.rename(&anna.peer(), &DisplayName::new("Anna").unwrap(), NOW).await.unwrap();
@@ -60,7 +60,7 @@ async fn damaged_accounts_are_an_error_and_stay_where_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("accounts.db");
     std::fs::write(&path, b"no database at all".repeat(500)).unwrap();
-    let opened = Store::open(dir.path(), Options::default(), &TaskTracker::new()).await;
+    let opened = Store::open(&dir.path().into(), Options::default(), &TaskTracker::new()).await;
     assert!(matches!(opened, Err(OpenError::Damaged { .. })));
     assert!(path.exists());
 }
@@ -68,13 +68,11 @@ async fn damaged_accounts_are_an_error_and_stay_where_they_are() {
 #[tokio::test]
 async fn two_indexes_cannot_use_one_folder() {
     let world = World::new().await;
-    let second = Store::open(world.dir.path(), Options::default(), &TaskTracker::new()).await;
+    let second = Store::open(&world.location, Options::default(), &TaskTracker::new()).await;
     assert!(matches!(second, Err(OpenError::InUse(_))));
 }
 
-#[tokio::test]
-async fn erasing_a_member_removes_account_name_and_library_at_once() {
-    let world = World::new().await;
+async fn erasing_a_member_removes_account_name_and_library_at_once(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     world.store.rename(&anna.peer(), &DisplayName::new("Anna").unwrap(), NOW).await.unwrap();
     anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
@@ -96,9 +94,7 @@ async fn erasing_a_member_removes_account_name_and_library_at_once() {
     assert_ne!(back.no, anna.no, "a number is never given twice");
 }
 
-#[tokio::test]
-async fn a_library_whose_owner_is_gone_is_dropped_at_the_next_start() {
-    let world = World::new().await;
+async fn a_library_whose_owner_is_gone_is_dropped_at_the_next_start(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     anna.share(&world, &[(1, &song("One"))]).await;
     bob.share(&world, &[(2, &song("Two"))]).await;
@@ -110,9 +106,7 @@ async fn a_library_whose_owner_is_gone_is_dropped_at_the_next_start() {
     assert_eq!(world.store.owners().await.unwrap(), [(bob.no, bob.peer())]);
 }
 
-#[tokio::test]
-async fn what_is_queued_is_committed_before_closing_and_nothing_is_taken_after() {
-    let world = World::new().await;
+async fn what_is_queued_is_committed_before_closing_and_nothing_is_taken_after(world: World) {
     let mut anna = world.member(1).await;
     let set = anna.change(&[(1, &song("One"))], &[]);
     let (sent, ()) = tokio::join!(biased; anna.send(&world, set), world.store.close());
@@ -121,4 +115,11 @@ async fn what_is_queued_is_committed_before_closing_and_nothing_is_taken_after()
     assert!(matches!(anna.send(&world, set).await, Err(ChangeError::Store(StoreError::Unavailable))));
     let world = world.reopened(|_| {}).await;
     assert_eq!(world.store.file_no(&file(1)).await.unwrap(), Some(FileNo(1)));
+}
+
+on_both_databases! {
+    reopening_keeps_everything,
+    erasing_a_member_removes_account_name_and_library_at_once,
+    a_library_whose_owner_is_gone_is_dropped_at_the_next_start,
+    what_is_queued_is_committed_before_closing_and_nothing_is_taken_after,
 }

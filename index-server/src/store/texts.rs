@@ -1,18 +1,17 @@
 //! Texts that the operator changes while the index runs.
 
-use sqlx::SqliteConnection;
-
 use super::Store;
 use super::error::StoreError;
 use super::invites::note;
+use super::sql::{Connection, query};
 
 const MESSAGE_OF_THE_DAY: &str = "message_of_the_day";
 
 impl Store {
     /// What the operator said last; empty if that was to say nothing, `None` if there never was a word.
     pub async fn message_of_the_day(&self) -> Result<Option<String>, StoreError> {
-        let text = sqlx::query_scalar("SELECT text FROM texts WHERE name = ?1").bind(MESSAGE_OF_THE_DAY);
-        Ok(text.fetch_optional(&self.accounts.readers).await?)
+        let text = query("SELECT text FROM texts WHERE name = $1").bind(MESSAGE_OF_THE_DAY);
+        text.fetch_optional(&self.accounts.readers).await
     }
 
     pub async fn set_message_of_the_day(&self, text: &str, now_unix_s: u64) -> Result<(), StoreError> {
@@ -26,8 +25,8 @@ impl Store {
     }
 }
 
-async fn set(database: &mut SqliteConnection, text: &str, now_unix_s: u64) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO texts (name, text) VALUES (?1, ?2)")
+async fn set(database: &mut Connection, text: &str, now_unix_s: u64) -> Result<(), StoreError> {
+    query("INSERT INTO texts (name, text) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET text = excluded.text")
         .bind(MESSAGE_OF_THE_DAY)
         .bind(text)
         .execute(&mut *database)

@@ -7,14 +7,16 @@ use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnection;
 
-use super::database::{ACCOUNTS, CATALOGUE, read_only};
+use super::database::{ACCOUNTS, ACCOUNTS_FILE, CATALOGUE, CATALOGUE_FILE, read_only};
 use super::error::OpenError;
+use super::location::Location;
+use super::postgres::{self, Schema};
 use super::snapshot;
 
 /// How a database stands to this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
-    /// The file's name.
+    /// The name of the file or of the schema.
     pub database: &'static str,
     /// What is still to be done, as `0002 operation`.
     pub pending: Vec<String>,
@@ -22,26 +24,44 @@ pub struct Upgrade {
     pub unknown: Vec<i64>,
 }
 
-/// What opening the databases in `dir` would change. A database that is not there yet needs nothing.
-pub async fn upgrades(dir: &Path) -> Result<Vec<Upgrade>, OpenError> {
+/// What opening the databases would change. A database that is not there yet needs nothing.
+pub async fn upgrades(at: &Location) -> Result<Vec<Upgrade>, OpenError> {
     let mut upgrades = Vec::new();
-    for (database, migrations) in [("accounts.db", &ACCOUNTS), ("catalogue.db", &CATALOGUE)] {
-        let path = dir.join(database);
-        if !path.exists() {
-            continue;
+    match at {
+        Location::Folder(dir) => {
+            for (database, migrations) in [(ACCOUNTS_FILE, &ACCOUNTS), (CATALOGUE_FILE, &CATALOGUE)] {
+                let path = dir.join(database);
+                if !path.exists() {
+                    continue;
+                }
+                let failed = |error| OpenError::Database(path.clone(), error);
+                let mut connection = read_only(&path).await?;
+                let applied = applied(&mut connection).await.map_err(failed)?;
+                connection.close().await.map_err(failed)?;
+                upgrades.push(Upgrade::of(database, migrations, &applied));
+            }
         }
-        let failed = |error| OpenError::Database(path.clone(), error);
-        let mut connection = read_only(&path).await?;
-        let applied = applied(&mut connection).await.map_err(failed)?;
-        connection.close().await.map_err(failed)?;
-        let known = |version: &i64| migrations.iter().any(|migration| migration.version == *version);
-        upgrades.push(Upgrade {
-            database,
-            pending: pending(migrations, &applied).map(|(version, name)| format!("{version:04} {name}")).collect(),
-            unknown: applied.iter().copied().filter(|version| !known(version)).collect(),
-        });
+        Location::Postgres(url) => {
+            for schema in [Schema::Accounts, Schema::Catalogue] {
+                let applied = postgres::applied(url, schema).await?;
+                if !applied.is_empty() {
+                    upgrades.push(Upgrade::of(schema.name(), schema.migrations(), &applied));
+                }
+            }
+        }
     }
     Ok(upgrades)
+}
+
+impl Upgrade {
+    fn of(database: &'static str, migrations: &Migrator, applied: &[i64]) -> Self {
+        let known = |version: &i64| migrations.iter().any(|migration| migration.version == *version);
+        Self {
+            database,
+            pending: pending(migrations, applied).map(|(version, name)| format!("{version:04} {name}")).collect(),
+            unknown: applied.iter().copied().filter(|version| !known(version)).collect(),
+        }
+    }
 }
 
 /// Copies accounts that are about to be changed into `backups` beside them, named after the first change. A copy of
@@ -105,17 +125,17 @@ mod tests {
     async fn accounts_are_copied_before_they_are_changed_and_only_then() {
         let dir = tempfile::tempdir().unwrap();
         first_version(dir.path()).await;
-        let before = upgrades(dir.path()).await.unwrap();
+        let before = upgrades(&dir.path().into()).await.unwrap();
         assert_eq!((before[0].pending.as_slice(), before[0].unknown.len()), (&["0002 operation".to_owned()][..], 0));
 
         let copy = dir.path().join("backups/accounts-before-0002.db");
         for _ in 0..2 {
             let tracker = TaskTracker::new();
-            let store = Store::open(dir.path(), Options::default(), &tracker).await.unwrap();
+            let store = Store::open(&dir.path().into(), Options::default(), &tracker).await.unwrap();
             assert_eq!(store.members().await.unwrap().len(), 1);
             store.close().await;
             drop(store);
-            assert!(upgrades(dir.path()).await.unwrap().iter().all(|upgrade| upgrade.pending.is_empty()));
+            assert!(upgrades(&dir.path().into()).await.unwrap().iter().all(|upgrade| upgrade.pending.is_empty()));
             if copy.exists() {
                 let mut old = read_only(&copy).await.unwrap();
                 assert_eq!(applied(&mut old).await.unwrap(), [1]);
@@ -139,6 +159,6 @@ mod tests {
         let mut later = connect.connect().await.unwrap();
         sqlx::query("UPDATE _sqlx_migrations SET version = 99").execute(&mut later).await.unwrap();
         later.close().await.unwrap();
-        assert_eq!(upgrades(dir.path()).await.unwrap()[0].unknown, [99]);
+        assert_eq!(upgrades(&dir.path().into()).await.unwrap()[0].unknown, [99]);
     }
 }

@@ -1,25 +1,26 @@
 //! One task that writes, for one database.
 //!
-//! SQLite has one writer at a time, and a commit costs far more than a change. So changes queue up here, and all
+//! A database has one writer at a time, and a commit costs far more than a change. So changes queue up here, and all
 //! that are waiting are committed together (group commit):
 //!
+//! - On PostgreSQL other programs may write to the same database, each with a task like this; a group waits for its
+//!   turn ([`Connection::begin_writing`]).
 //! - Each change runs in a savepoint of its own. One that is refused is undone and spoils no other.
 //! - Nobody is answered before the commit. If that fails, everyone of the group gets the failure, whatever came out
 //!   before: even a refusal may rest on a change that was then lost.
-//! - After any failure of the transaction itself the connection is thrown away: SQLite may already have rolled back
-//!   by itself, and then connection and program disagree about where they are.
+//! - After any failure of the transaction itself the connection is thrown away: the database may already have rolled
+//!   back by itself, and then connection and program disagree about where they are. The next group makes a new one.
 //! - A change runs to its end even if whoever asked for it no longer waits.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::StoreError;
+use super::sql::{Connect, Connection};
 
 /// Changes that may wait. HTTP handlers fill it and then wait themselves, each with a body of up to a megabyte.
 const QUEUED: usize = 64;
@@ -36,7 +37,7 @@ pub(super) struct Writer {
 }
 
 /// A change on its way: it runs, and what comes back waits for the commit.
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Done> + Send>;
+type Job = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + Send>;
 
 struct Done {
     outcome: Outcome,
@@ -52,7 +53,7 @@ enum Outcome {
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 impl Writer {
-    pub(super) fn spawn(connect: SqliteConnectOptions, connection: SqliteConnection, tracker: &TaskTracker) -> Self {
+    pub(super) fn spawn(connect: Connect, connection: Connection, tracker: &TaskTracker) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUED);
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
         let task = Task { connect, connection: Some(connection), jobs, closing: closing.clone() };
@@ -69,7 +70,7 @@ impl Writer {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |database| {
@@ -95,9 +96,9 @@ impl Writer {
 }
 
 struct Task {
-    connect: SqliteConnectOptions,
+    connect: Connect,
     /// Gone after a failure, until the next group.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
     jobs: mpsc::Receiver<Job>,
     closing: CancellationToken,
 }
@@ -136,25 +137,29 @@ impl Task {
             none => none.insert(self.connect.connect().await?),
         };
         let started = Instant::now();
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        connection.begin_writing().await?;
         let mut next = Some(first);
         while let Some(job) = next {
-            let mut savepoint = transaction.begin().await?;
-            let Done { outcome, answer } = job(&mut savepoint).await;
+            connection.begin_change().await?;
+            let Done { outcome, answer } = job(connection).await;
             answers.push(answer);
             match outcome {
-                Outcome::Keep => savepoint.commit().await?,
-                Outcome::Undo => savepoint.rollback().await?,
+                Outcome::Keep => connection.keep_change().await?,
+                Outcome::Undo => connection.undo_change().await?,
             }
             next = if started.elapsed() < MAX_GROUP_TIME { self.jobs.try_recv().ok() } else { None };
         }
-        Ok(transaction.commit().await?)
+        connection.commit().await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use super::*;
+    use crate::store::sql::query;
 
     /// A table whose rows must point at each other by the time of the commit.
     async fn writer(dir: &std::path::Path) -> (Writer, SqliteConnectOptions) {
@@ -162,7 +167,7 @@ mod tests {
         let mut connection = connect.connect().await.unwrap();
         let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, next INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
         sqlx::query(table).execute(&mut connection).await.unwrap();
-        (Writer::spawn(connect.clone(), connection, &TaskTracker::new()), connect)
+        (Writer::spawn(Connect::Sqlite(Box::new(connect.clone())), connection.into(), &TaskTracker::new()), connect)
     }
 
     enum Then {
@@ -171,7 +176,7 @@ mod tests {
     }
 
     async fn insert(writer: &Writer, id: u32, next: Option<u32>, then: Then) -> Result<(), StoreError> {
-        let change = sqlx::query("INSERT INTO t VALUES (?, ?)").bind(id).bind(next);
+        let change = query("INSERT INTO t VALUES ($1, $2)").bind(id).bind(next);
         let run = writer.run(move |database| {
             Box::pin(async move {
                 change.execute(database).await?;

@@ -4,7 +4,7 @@ use choir_shared::address::Subnet;
 use choir_shared::identity::SecretKey;
 
 use super::*;
-use crate::store::testing::{NOW, World};
+use crate::store::testing::{NOW, World, on_both_databases};
 use crate::store::{Ban, BanTarget};
 
 fn peer(seed: u8) -> PeerId {
@@ -15,9 +15,7 @@ fn name(text: &str) -> DisplayName {
     DisplayName::new(text).unwrap()
 }
 
-#[tokio::test]
-async fn a_member_enrols_once() {
-    let world = World::new().await;
+async fn a_member_enrols_once(world: World) {
     let first = world.store.enrol(&peer(1), Enrolment::Open, NOW).await.unwrap();
     let again = world.store.enrol(&peer(1), Enrolment::Open, NOW + 9).await.unwrap();
     assert_eq!((first.no, first.created_unix_s, first.browsable), (MemberNo(1), NOW, true));
@@ -29,9 +27,7 @@ async fn a_member_enrols_once() {
     assert_eq!(both, [second, first]);
 }
 
-#[tokio::test]
-async fn an_invite_for_five_lets_five_in_however_many_come_at_once() {
-    let world = World::new().await;
+async fn an_invite_for_five_lets_five_in_however_many_come_at_once(world: World) {
     let code = world.store.create_invite(5, NOW + 60, None, NOW).await.unwrap();
     let guests = (1..=20).map(|seed| {
         let (store, code) = (world.store.clone(), code.to_uppercase());
@@ -52,9 +48,7 @@ async fn an_invite_for_five_lets_five_in_however_many_come_at_once() {
     assert_eq!(again, members[0], "a member needs no invite");
 }
 
-#[tokio::test]
-async fn an_invite_expires_and_can_be_revoked() {
-    let world = World::new().await;
+async fn an_invite_expires_and_can_be_revoked(world: World) {
     let code = world.store.create_invite(5, NOW + 60, Some(&peer(9)), NOW).await.unwrap();
     let late = world.store.enrol(&peer(1), Enrolment::Invite(&code), NOW + 60).await;
     assert!(matches!(late, Err(EnrolError::InviteInvalid)));
@@ -71,9 +65,7 @@ async fn an_invite_expires_and_can_be_revoked() {
     assert!(record.iter().all(|entry| !entry.what.contains(&code)));
 }
 
-#[tokio::test]
-async fn a_name_is_one_members_in_every_spelling_that_looks_like_it() {
-    let world = World::new().await;
+async fn a_name_is_one_members_in_every_spelling_that_looks_like_it(world: World) {
     for seed in 1..=2 {
         world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
     }
@@ -89,9 +81,7 @@ async fn a_name_is_one_members_in_every_spelling_that_looks_like_it() {
     assert!(matches!(stranger, Err(RenameError::NoSuchMember)));
 }
 
-#[tokio::test]
-async fn a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart() {
-    let world = World::new().await;
+async fn a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart(world: World) {
     for seed in 1..=2 {
         world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
     }
@@ -111,9 +101,7 @@ async fn a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart() {
     }
 }
 
-#[tokio::test]
-async fn a_name_is_free_again_when_nobody_has_used_it_for_long() {
-    let world = World::new().await;
+async fn a_name_is_free_again_when_nobody_has_used_it_for_long(world: World) {
     for seed in 1..=2 {
         world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
     }
@@ -125,9 +113,7 @@ async fn a_name_is_free_again_when_nobody_has_used_it_for_long() {
     assert_eq!(world.store.member(&peer(1)).await.unwrap().unwrap().name, None);
 }
 
-#[tokio::test]
-async fn bans_outlive_a_restart() {
-    let world = World::new().await;
+async fn bans_outlive_a_restart(world: World) {
     let network = BanTarget::Prefix(Subnet { address: IpAddr::from([192, 0, 2, 0]), prefix_bits: 24 });
     let key = BanTarget::Peer(peer(1));
     world.store.ban(Ban { target: network, reason: "flood".into(), until_unix_s: Some(NOW + 9) }, NOW).await.unwrap();
@@ -142,10 +128,19 @@ async fn bans_outlive_a_restart() {
     assert_eq!(world.store.bans().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn browsing_is_the_owners_switch() {
-    let world = World::new().await;
+async fn browsing_is_the_owners_switch(world: World) {
     world.store.enrol(&peer(1), Enrolment::Open, NOW).await.unwrap();
     world.store.set_browsable(&peer(1), false).await.unwrap();
     assert!(!world.store.member(&peer(1)).await.unwrap().unwrap().browsable);
+}
+
+on_both_databases! {
+    a_member_enrols_once,
+    an_invite_for_five_lets_five_in_however_many_come_at_once,
+    an_invite_expires_and_can_be_revoked,
+    a_name_is_one_members_in_every_spelling_that_looks_like_it,
+    a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart,
+    a_name_is_free_again_when_nobody_has_used_it_for_long,
+    bans_outlive_a_restart,
+    browsing_is_the_owners_switch,
 }

@@ -52,24 +52,38 @@ proptest! {
     /// The model is three peers that each know their own library; everything the store tells is computed from that.
     #[test]
     fn the_store_agrees_with_what_the_peers_know(deeds in deeds()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let world = World::new().await;
-            let mut peers = [world.member(1).await, world.member(2).await, world.member(3).await];
-            let mut sweeps = Sweeps::new(&world).await;
-            for deed in deeds {
-                match deed {
-                    Deed::Sweep { steps } => sweeps.go_on(&world, steps).await,
-                    deed => perform(&world, &mut peers, deed).await,
-                }
-                compare(&world, &peers).await;
-            }
-            sweeps.finish(&world).await;
-            compare(&world, &peers).await;
-            nothing_is_left_that_nobody_names(&world, &peers).await;
-            world.store.close().await;
-        });
+        run(async { agrees(World::new().await, deeds).await });
     }
+}
+
+proptest! {
+    // A database takes a while to be made.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn so_does_the_store_on_postgres(deeds in deeds()) {
+        run(async { agrees(World::on_postgres().await, deeds).await });
+    }
+}
+
+fn run(story: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(story);
+}
+
+async fn agrees(world: World, deeds: Vec<Deed>) {
+    let mut peers = [world.member(1).await, world.member(2).await, world.member(3).await];
+    let mut sweeps = Sweeps::new(&world).await;
+    for deed in deeds {
+        match deed {
+            Deed::Sweep { steps } => sweeps.go_on(&world, steps).await,
+            deed => perform(&world, &mut peers, deed).await,
+        }
+        compare(&world, &peers).await;
+    }
+    sweeps.finish(&world).await;
+    compare(&world, &peers).await;
+    nothing_is_left_that_nobody_names(&world, &peers).await;
+    world.store.close().await;
 }
 
 /// One sweep after another, in small steps between the deeds of others.
@@ -111,7 +125,7 @@ async fn nothing_is_left_that_nobody_names(world: &World, peers: &[Sharer]) {
     let query = "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM claims)";
     let (files, claims): (usize, usize) = {
         let (files, claims): (u32, u32) =
-            sqlx::query_as(query).fetch_one(&world.store.catalogue.readers).await.unwrap();
+            crate::store::sql::query(query).fetch_one(&world.store.catalogue.readers).await.unwrap();
         (files as usize, claims as usize)
     };
     let held: BTreeSet<&FileId> = peers.iter().flat_map(|peer| peer.library.keys()).collect();

@@ -6,15 +6,13 @@ use choir_shared::leaf::FileLength;
 
 use super::*;
 use crate::store::Counts;
-use crate::store::testing::{PLENTY, Sharer, World, addition, file, song};
+use crate::store::testing::{PLENTY, Sharer, World, addition, file, on_both_databases, song};
 
 fn holders(rows: &[crate::store::FileRow]) -> Vec<u32> {
     rows.iter().map(|row| row.holders).collect()
 }
 
-#[tokio::test]
-async fn two_peers_with_one_file_are_two_holders_of_one_row() {
-    let world = World::new().await;
+async fn two_peers_with_one_file_are_two_holders_of_one_row(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     let applied = anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
     assert_eq!((applied.added, applied.removed), (vec![FileNo(1), FileNo(2)], vec![]));
@@ -29,9 +27,7 @@ async fn two_peers_with_one_file_are_two_holders_of_one_row() {
     assert_eq!(world.store.profile(bob.no).await.unwrap(), (2, 1002 + 1003));
 }
 
-#[tokio::test]
-async fn a_set_with_one_bad_entry_changes_nothing() {
-    let world = World::new().await;
+async fn a_set_with_one_bad_entry_changes_nothing(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     let before = world.store.revision().await.unwrap();
@@ -66,9 +62,7 @@ async fn a_set_with_one_bad_entry_changes_nothing() {
     anna.send(&world, good).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_claim_whose_audio_lies_outside_of_the_file_is_refused_for_that_file() {
-    let world = World::new().await;
+async fn a_claim_whose_audio_lies_outside_of_the_file_is_refused_for_that_file(world: World) {
     let mut anna = world.member(1).await;
     let root = Digest::of(b"audio");
     let tagged = |offset, bytes| {
@@ -93,9 +87,7 @@ async fn a_claim_whose_audio_lies_outside_of_the_file_is_refused_for_that_file()
     assert_eq!(anna.share(&world, &[(10, &claim)]).await.added.len(), 1);
 }
 
-#[tokio::test]
-async fn repeating_a_set_changes_nothing_and_is_answered_alike() {
-    let world = World::new().await;
+async fn repeating_a_set_changes_nothing_and_is_answered_alike(world: World) {
     let mut anna = world.member(1).await;
     let set = anna.change(&[(1, &song("One"))], &[]);
     let first = anna.send(&world, set.clone()).await.unwrap();
@@ -112,9 +104,7 @@ async fn repeating_a_set_changes_nothing_and_is_answered_alike() {
     assert_eq!(world.store.revision().await.unwrap(), revision);
 }
 
-#[tokio::test]
-async fn a_wrong_base_is_answered_with_the_right_one() {
-    let world = World::new().await;
+async fn a_wrong_base_is_answered_with_the_right_one(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     for base in [0, 5] {
@@ -125,9 +115,7 @@ async fn a_wrong_base_is_answered_with_the_right_one() {
     assert!(matches!(anna.send(&world, stray).await, Err(ChangeError::WrongBase { generation: 1 })));
 }
 
-#[tokio::test]
-async fn claims_that_nobody_knows_are_asked_for() {
-    let world = World::new().await;
+async fn claims_that_nobody_knows_are_asked_for(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     anna.share(&world, &[(1, &song("One"))]).await;
     let whole = bob.change(&[(1, &song("One")), (2, &song("Two"))], &[]);
@@ -143,9 +131,7 @@ async fn claims_that_nobody_knows_are_asked_for() {
     assert_eq!(bob.send(&world, just_that).await.unwrap().added.len(), 2);
 }
 
-#[tokio::test]
-async fn a_head_that_counts_otherwise_is_noticed() {
-    let world = World::new().await;
+async fn a_head_that_counts_otherwise_is_noticed(world: World) {
     let mut anna = world.member(1).await;
     let mut forgetful = anna.clone();
     forgetful.library.insert(file(77), song("Lost").hash());
@@ -155,9 +141,7 @@ async fn a_head_that_counts_otherwise_is_noticed() {
     anna.share(&world, &[(1, &song("One"))]).await;
 }
 
-#[tokio::test]
-async fn quotas_count_all_collections_and_what_is_staged() {
-    let world = World::new().await;
+async fn quotas_count_all_collections_and_what_is_staged(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One")), (2, &song("Two"))]).await;
     let quotas = Quotas { files_per_peer: 3, ..PLENTY };
@@ -188,9 +172,7 @@ async fn quotas_count_all_collections_and_what_is_staged() {
     assert!(matches!(sent, Err(ChangeError::QuotaExceeded(_))));
 }
 
-#[tokio::test]
-async fn a_resync_is_invisible_until_its_commit() {
-    let world = World::new().await;
+async fn a_resync_is_invisible_until_its_commit(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One")), (2, &song("Two")), (3, &song("Three"))]).await;
     let revision = world.store.revision().await.unwrap();
@@ -224,9 +206,7 @@ async fn a_resync_is_invisible_until_its_commit() {
     anna.share(&world, &[(5, &song("Five"))]).await;
 }
 
-#[tokio::test]
-async fn a_collection_that_was_emptied_is_forgotten_and_may_begin_again() {
-    let world = World::new().await;
+async fn a_collection_that_was_emptied_is_forgotten_and_may_begin_again(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     let known = async |anna: &Sharer| world.store.collections(anna.no).await.unwrap().len();
@@ -250,9 +230,7 @@ async fn a_collection_that_was_emptied_is_forgotten_and_may_begin_again() {
     assert_eq!(known(&anna).await, 1);
 }
 
-#[tokio::test]
-async fn a_collection_that_is_taken_away_from_an_index_is_forgotten_there() {
-    let world = World::new().await;
+async fn a_collection_that_is_taken_away_from_an_index_is_forgotten_there(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     anna.library.clear();
@@ -269,9 +247,7 @@ async fn a_collection_that_is_taken_away_from_an_index_is_forgotten_there() {
     assert_eq!(again.answer, done.answer);
 }
 
-#[tokio::test]
-async fn a_resync_that_changes_nothing_is_not_heard_of() {
-    let world = World::new().await;
+async fn a_resync_that_changes_nothing_is_not_heard_of(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     let revision = world.store.revision().await.unwrap();
@@ -284,9 +260,7 @@ async fn a_resync_that_changes_nothing_is_not_heard_of() {
     assert_eq!(world.store.revision().await.unwrap(), revision);
 }
 
-#[tokio::test]
-async fn a_file_that_returns_keeps_its_number() {
-    let world = World::new().await;
+async fn a_file_that_returns_keeps_its_number(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     let remove = anna.change(&[], &[1]);
@@ -298,9 +272,7 @@ async fn a_file_that_returns_keeps_its_number() {
     assert_eq!(anna.share(&world, &[(1, &song("One"))]).await.added, [FileNo(1)]);
 }
 
-#[tokio::test]
-async fn revisions_follow_what_can_be_seen_and_powers_of_two() {
-    let world = World::new().await;
+async fn revisions_follow_what_can_be_seen_and_powers_of_two(world: World) {
     let mut counts = Vec::new();
     for seed in 1..=8 {
         world.member(seed).await.share(&world, &[(1, &song("One"))]).await;
@@ -312,9 +284,7 @@ async fn revisions_follow_what_can_be_seen_and_powers_of_two() {
     assert!(world.store.changed_files(3, 10).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_is_no_song_is_kept_but_not_searched_for() {
-    let world = World::new().await;
+async fn what_is_no_song_is_kept_but_not_searched_for(world: World) {
     let cover = Claim { kind: Kind::Cover, ..song("Front") };
     world.member(1).await.share(&world, &[(1, &cover)]).await;
     let [file] = world.store.changed_files(0, 10).await.unwrap().try_into().unwrap();
@@ -322,9 +292,7 @@ async fn what_is_no_song_is_kept_but_not_searched_for() {
     assert_eq!(file.holders, 1);
 }
 
-#[tokio::test]
-async fn holders_vote_and_a_network_has_one_vote() {
-    let world = World::new().await;
+async fn holders_vote_and_a_network_has_one_vote(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     for seed in 100..120 {
         let mut liar = world.member(seed).await;
@@ -347,9 +315,7 @@ async fn holders_vote_and_a_network_has_one_vote() {
     assert_eq!(world.store.changed_files(0, 10).await.unwrap()[0].claim, composed);
 }
 
-#[tokio::test]
-async fn a_file_in_two_collections_is_held_once() {
-    let world = World::new().await;
+async fn a_file_in_two_collections_is_held_once(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     let friends = ChangeSet {
@@ -368,9 +334,7 @@ async fn a_file_in_two_collections_is_held_once() {
     assert!(world.store.drop_collection(anna.no, "friends").await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn many_publish_at_once_and_one_failure_spoils_no_other() {
-    let world = World::new().await;
+async fn many_publish_at_once_and_one_failure_spoils_no_other(world: World) {
     let mut sending = Vec::new();
     for seed in 1..=30 {
         let mut sharer = world.member(seed).await;
@@ -394,9 +358,7 @@ async fn many_publish_at_once_and_one_failure_spoils_no_other() {
     assert_eq!(world.store.counts().await.unwrap(), Counts { files: 21, holdings: 40, members: 30 });
 }
 
-#[tokio::test]
-async fn a_library_is_browsed_folder_by_folder() {
-    let world = World::new().await;
+async fn a_library_is_browsed_folder_by_folder(world: World) {
     let anna = world.member(1).await;
     let folder = |number, path: &str| Folder { number, path: Some(path.into()) };
     let put =
@@ -432,9 +394,7 @@ async fn a_library_is_browsed_folder_by_folder() {
     assert!(nowhere.files.is_empty() && nowhere.folders.is_empty());
 }
 
-#[tokio::test]
-async fn a_library_of_many_sets_loads_whole() {
-    let world = World::new().await;
+async fn a_library_of_many_sets_loads_whole(world: World) {
     let mut anna = world.member(1).await;
     let claim = song("Same");
     for hundred in 0..5 {
@@ -443,4 +403,27 @@ async fn a_library_of_many_sets_loads_whole() {
     }
     let expected: Vec<FileNo> = (1..=500).map(FileNo).collect();
     assert_eq!(world.store.holdings(anna.no).await.unwrap(), expected);
+}
+
+on_both_databases! {
+    two_peers_with_one_file_are_two_holders_of_one_row,
+    a_set_with_one_bad_entry_changes_nothing,
+    a_claim_whose_audio_lies_outside_of_the_file_is_refused_for_that_file,
+    repeating_a_set_changes_nothing_and_is_answered_alike,
+    a_wrong_base_is_answered_with_the_right_one,
+    claims_that_nobody_knows_are_asked_for,
+    a_head_that_counts_otherwise_is_noticed,
+    quotas_count_all_collections_and_what_is_staged,
+    a_resync_is_invisible_until_its_commit,
+    a_collection_that_was_emptied_is_forgotten_and_may_begin_again,
+    a_collection_that_is_taken_away_from_an_index_is_forgotten_there,
+    a_resync_that_changes_nothing_is_not_heard_of,
+    a_file_that_returns_keeps_its_number,
+    revisions_follow_what_can_be_seen_and_powers_of_two,
+    what_is_no_song_is_kept_but_not_searched_for,
+    holders_vote_and_a_network_has_one_vote,
+    a_file_in_two_collections_is_held_once,
+    many_publish_at_once_and_one_failure_spoils_no_other,
+    a_library_is_browsed_folder_by_folder,
+    a_library_of_many_sets_loads_whole,
 }

@@ -3,7 +3,7 @@ use choir_shared::index_api::{ChangeSet, Phase};
 
 use super::*;
 use crate::store::FileNo;
-use crate::store::testing::{NOW, World, file, song};
+use crate::store::testing::{NOW, World, file, on_both_databases, song};
 
 /// Search has seen everything.
 const ALL: u64 = u64::MAX;
@@ -21,7 +21,7 @@ impl World {
     /// How many rows there are of files and of claims.
     async fn rows(&self) -> (u32, u32) {
         let query = "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM claims)";
-        sqlx::query_as(query).fetch_one(&self.store.catalogue.readers).await.unwrap()
+        super::query(query).fetch_one(&self.store.catalogue.readers).await.unwrap()
     }
 
     /// Somebody with a song that is never swept: the last row of each table stays anyway.
@@ -34,9 +34,7 @@ const fn swept(files: u64, claims: u64) -> Swept {
     Swept { files, claims }
 }
 
-#[tokio::test]
-async fn what_nobody_holds_goes_when_its_time_is_over_and_its_claim_after_it() {
-    let world = World::new().await;
+async fn what_nobody_holds_goes_when_its_time_is_over_and_its_claim_after_it(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     anna.share(&world, &[(1, &song("One")), (2, &song("Two")), (3, &song("Three"))]).await;
     bob.share(&world, &[(2, &song("Two, live"))]).await;
@@ -64,9 +62,7 @@ async fn what_nobody_holds_goes_when_its_time_is_over_and_its_claim_after_it() {
     assert_eq!(anna.share(&world, &[(1, &song("One"))]).await.added, [FileNo(5)], "no number is given twice");
 }
 
-#[tokio::test]
-async fn the_last_of_all_stays_so_that_its_number_is_not_given_again() {
-    let world = World::new().await;
+async fn the_last_of_all_stays_so_that_its_number_is_not_given_again(world: World) {
     let mut anna = world.member(1).await;
     for (seed, title) in [(1, "One"), (2, "Two")] {
         anna.share(&world, &[(seed, &song(title))]).await;
@@ -81,9 +77,7 @@ async fn the_last_of_all_stays_so_that_its_number_is_not_given_again() {
     assert_eq!(anna.share(&world, &[(3, &song("Three"))]).await.added, [FileNo(3)]);
 }
 
-#[tokio::test]
-async fn who_comes_back_in_time_finds_everything_and_begins_to_wait_anew() {
-    let world = World::new().await;
+async fn who_comes_back_in_time_finds_everything_and_begins_to_wait_anew(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     world.someone_else().await;
@@ -100,9 +94,7 @@ async fn who_comes_back_in_time_finds_everything_and_begins_to_wait_anew() {
     assert_eq!(world.swept(NOW + 4 * KEPT_S, ALL).await, swept(1, 0));
 }
 
-#[tokio::test]
-async fn what_is_staged_is_in_use() {
-    let world = World::new().await;
+async fn what_is_staged_is_in_use(world: World) {
     let mut anna = world.member(1).await;
     let begin = anna.part(Phase::Begin, &[(1, &song("One"))], &[]);
     anna.send(&world, begin).await.unwrap();
@@ -115,9 +107,7 @@ async fn what_is_staged_is_in_use() {
     assert_eq!(anna.send(&world, commit).await.unwrap().added, [FileNo(1)]);
 }
 
-#[tokio::test]
-async fn what_is_named_in_the_middle_of_a_sweep_is_spared() {
-    let world = World::new().await;
+async fn what_is_named_in_the_middle_of_a_sweep_is_spared(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     bob.share(&world, &[(8, &song("Eight"))]).await;
     anna.share(&world, &[(1, &song("One")), (2, &song("One, too"))]).await;
@@ -143,9 +133,7 @@ async fn what_is_named_in_the_middle_of_a_sweep_is_spared() {
     assert_eq!((row.row.file_id, row.claim), (file(1), song("One, too")));
 }
 
-#[tokio::test]
-async fn a_vote_outlives_its_holding_and_keeps_its_claim() {
-    let world = World::new().await;
+async fn a_vote_outlives_its_holding_and_keeps_its_claim(world: World) {
     let (mut anna, mut neighbour) = (world.member(1).await, world.member(2).await);
     neighbour.voter = anna.voter;
     anna.share(&world, &[(1, &song("Hers"))]).await;
@@ -168,9 +156,7 @@ async fn a_vote_outlives_its_holding_and_keeps_its_claim() {
     assert_eq!(world.store.files_by_no(&[FileNo(1)]).await.unwrap()[0].claim, song("Theirs"));
 }
 
-#[tokio::test]
-async fn what_an_erased_member_leaves_behind_goes_with_the_next_sweep_but_not_what_others_name() {
-    let world = World::new().await;
+async fn what_an_erased_member_leaves_behind_goes_with_the_next_sweep_but_not_what_others_name(world: World) {
     let (mut anna, mut bob) = (world.member(1).await, world.member(2).await);
     let both = song("Of both");
     let with_genre = Claim { genre: Some("Jazz".into()), ..song("Two") };
@@ -201,9 +187,7 @@ async fn what_an_erased_member_leaves_behind_goes_with_the_next_sweep_but_not_wh
     assert_eq!(world.swept(NOW + 2, ALL).await, swept(0, 0), "Bob's own are kept as anybody's");
 }
 
-#[tokio::test]
-async fn a_file_waits_until_search_has_forgotten_it() {
-    let world = World::new().await;
+async fn a_file_waits_until_search_has_forgotten_it(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One"))]).await;
     world.someone_else().await;
@@ -218,9 +202,7 @@ async fn a_file_waits_until_search_has_forgotten_it() {
     assert_eq!(world.store.swept_revision().await.unwrap(), gone);
 }
 
-#[tokio::test]
-async fn no_step_reads_or_deletes_more_than_its_share() {
-    let world = World::new().await;
+async fn no_step_reads_or_deletes_more_than_its_share(world: World) {
     let mut anna = world.member(1).await;
     let songs: Vec<(u64, Claim)> = (1..=30).map(|seed| (seed, song(&format!("Song {seed}")))).collect();
     anna.share(&world, &songs.iter().map(|(seed, claim)| (*seed, claim)).collect::<Vec<_>>()).await;
@@ -242,4 +224,16 @@ async fn no_step_reads_or_deletes_more_than_its_share() {
         assert_eq!(world.rows().await, left);
         assert_eq!(deleting, if now == NOW { 0 } else { 8 }, "30 rows, four at a time");
     }
+}
+
+on_both_databases! {
+    what_nobody_holds_goes_when_its_time_is_over_and_its_claim_after_it,
+    the_last_of_all_stays_so_that_its_number_is_not_given_again,
+    who_comes_back_in_time_finds_everything_and_begins_to_wait_anew,
+    what_is_staged_is_in_use,
+    what_is_named_in_the_middle_of_a_sweep_is_spared,
+    a_vote_outlives_its_holding_and_keeps_its_claim,
+    what_an_erased_member_leaves_behind_goes_with_the_next_sweep_but_not_what_others_name,
+    a_file_waits_until_search_has_forgotten_it,
+    no_step_reads_or_deletes_more_than_its_share,
 }
