@@ -1,5 +1,7 @@
 //! `choir-index` on a free port with a folder of its own.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,6 +69,20 @@ impl TestIndex {
             ended.status.code(),
             [ended.stdout, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat(),
         )
+    }
+
+    /// Asks it for a page that needs no login. The status, and the body.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn probe(&self, path: &str) -> (u16, String) {
+        let address = self.url.strip_prefix("http://").expect("loopback is plain HTTP");
+        let mut line = TcpStream::connect(address).expect("it listens");
+        write!(line, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).expect("it answers");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
     }
 
     pub fn data_dir(&self) -> &Path {

@@ -19,6 +19,7 @@ pub mod internet;
 pub mod mischief;
 pub mod namespace;
 pub mod peer;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod simulated;

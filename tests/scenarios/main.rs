@@ -16,6 +16,7 @@ mod main_job;
 mod names;
 mod one_home;
 mod operators;
+mod postgres;
 mod resume;
 mod simulated;
 mod swarm;
