@@ -93,13 +93,21 @@ async fn two_programs_write_to_one_database_in_turns() {
     }
     // Whoever reads by revision misses nothing: no smaller one appears after a greater one.
     let (mut seen, mut files) = (0, std::collections::HashMap::new());
-    while files.len() < 130 || writing.iter().any(|task| !task.is_finished()) {
+    let mut writes = true;
+    while writes {
+        // Asked first, so that the last round sees what was written last.
+        writes = writing.iter().any(|task| !task.is_finished());
         for changed in world.store.changed_files(seen, 1000).await.unwrap() {
             seen = changed.revision;
             files.insert(changed.no, changed.revision);
         }
     }
-    for changed in world.store.changed_files(0, 1000).await.unwrap() {
+    for task in writing {
+        task.await.unwrap();
+    }
+    let all = world.store.changed_files(0, 1000).await.unwrap();
+    assert_eq!(all.len(), 130);
+    for changed in all {
         assert_eq!(files.get(&changed.no), Some(&changed.revision));
     }
     assert!(super::check_catalogue(&world.location).await.unwrap().is_empty());
