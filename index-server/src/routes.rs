@@ -70,5 +70,5 @@ async fn unknown_route(uri: Uri) -> ApiError {
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> ApiError {
-    ApiError::because(ErrorCode::NotFound, format_args!("{} does not answer {method}", uri.path()))
+    ApiError::because(ErrorCode::MethodNotAllowed, format_args!("{} does not answer {method}", uri.path()))
 }

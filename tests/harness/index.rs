@@ -1,7 +1,7 @@
 //! `choir-index` on a free port with a folder of its own.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -41,10 +41,17 @@ impl TestIndex {
     /// Starts again on the same port with the same folder, after it was stopped or killed.
     pub fn restart(&mut self) {
         self.process.kill();
-        let address = self.url.rsplit('/').next().unwrap_or_default().to_owned();
-        let (process, url, _) = run(self.folder.path(), &address, &self.extra);
+        let (process, url, _) = run(self.folder.path(), &self.address().to_string(), &self.extra);
         assert_eq!(url, self.url);
         self.process = process;
+    }
+
+    /// Where it speaks HTTP.
+    ///
+    /// # Panics
+    /// If its first line was wrong.
+    pub fn address(&self) -> SocketAddr {
+        self.url.rsplit('/').next().and_then(|address| address.parse().ok()).expect("a URL of an address")
     }
 
     /// Its key, as the join link tells it.

@@ -2,6 +2,7 @@
 //!
 //! - [`mod@programs`] builds the two programs once and says where they are.
 //! - [`index`] runs `choir-index`, [`peer`] runs `choir` with a home of its own.
+//! - [`member`] talks to an index as no peer program would.
 //! - [`mischief`] has peers that break the rules, made from the real parts.
 //! - [`spoiler`] is a proxy that spoils what an index answers.
 //! - [`namespace`] gives a program a small disk of its own.
@@ -16,6 +17,7 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod index;
 pub mod internet;
+pub mod member;
 pub mod mischief;
 pub mod namespace;
 pub mod peer;

@@ -140,7 +140,7 @@ async fn come_online(
     Ok(secret.peer_id())
 }
 
-fn random_key() -> SecretKey {
+pub(crate) fn random_key() -> SecretKey {
     use std::hash::{BuildHasher as _, RandomState};
     // A test key needs to be new, not secret.
     let mut seed = [0; 32];

@@ -17,7 +17,7 @@ use crate::limits::Limit;
 use crate::search::FoundAlbum;
 use crate::store::FileNo;
 
-#[utoipa::path(get, path = "/albums", params(SearchParams), responses((status = 200, body = AlbumPage)), security(("token" = [])))]
+#[utoipa::path(get, path = "/albums", params(SearchParams), responses((status = 200, body = AlbumPage), (status = 404)), security(("token" = [])))]
 pub(super) async fn search(
     State(index): State<Index>,
     caller: Caller,

@@ -18,7 +18,7 @@ use crate::origin::Connected;
 /// Ten thousand of these are open at once. Messages are mostly below 1 KB; the default would be 128 KiB each.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-#[utoipa::path(get, path = "/control", responses((status = 101, description = "a WebSocket")), security(("token" = [])))]
+#[utoipa::path(get, path = "/control", responses((status = 101, description = "a WebSocket"), (status = 400)), security(("token" = [])))]
 pub(super) async fn connect(
     State(index): State<Index>,
     caller: Caller,

@@ -12,13 +12,13 @@ use crate::index::Index;
 /// Filling a search index takes seconds for a small index and minutes for a large one.
 const COME_BACK: Duration = Duration::from_secs(5);
 
-#[utoipa::path(get, path = "/healthz", responses((status = 200)))]
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String)))]
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
 /// Not ready while the search index is being filled, when the store fails, and when the index is about to stop.
-#[utoipa::path(get, path = "/readyz", responses((status = 200)))]
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = String)))]
 pub(super) async fn ready(State(index): State<Index>) -> Result<&'static str, ApiError> {
     let unready = |why: &str| Err(ApiError::because(ErrorCode::Unavailable, why).retry_after(COME_BACK));
     if index.stopping.is_cancelled() {

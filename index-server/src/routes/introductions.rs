@@ -16,7 +16,7 @@ use crate::index::Index;
 use crate::input;
 use crate::limits::Limit;
 
-#[utoipa::path(post, path = "/introductions", request_body = IntroductionRequest, responses((status = 200, body = Introduction)), security(("token" = [])))]
+#[utoipa::path(post, path = "/introductions", request_body = IntroductionRequest, responses((status = 200, body = Introduction), (status = 404), (status = 409)), security(("token" = [])))]
 pub(super) async fn introduce(
     State(index): State<Index>,
     caller: Caller,

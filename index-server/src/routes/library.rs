@@ -15,13 +15,14 @@ use choir_shared::index_api::{ChangeSet, ChangesAnswer, ErrorCode};
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 use crate::index::Index;
+use crate::input::Object;
 use crate::limits::Limit;
 use crate::store::{ChangeError, Quotas};
 
 /// A set takes some ten milliseconds, so a place is free again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
 
-#[utoipa::path(post, path = "/library/changes", request_body = ChangeSet, responses((status = 200, body = ChangesAnswer)), security(("token" = [])))]
+#[utoipa::path(post, path = "/library/changes", request_body = ChangeSet, responses((status = 200, body = ChangesAnswer), (status = 409), (status = 422)), security(("token" = [])))]
 pub(super) async fn change(
     State(index): State<Index>,
     caller: Caller,
@@ -34,9 +35,9 @@ pub(super) async fn change(
     let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|error| body_error(&error))?;
 
     let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
-    let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<ChangeSet>(&body));
+    let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<Object<ChangeSet>>(&body));
     let set = set.await.map_err(ApiError::internal)?;
-    let set = set.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
+    let Object(set) = set.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
     index.to_the_end(apply(index.clone(), caller, set)).await.map_err(ApiError::internal)?.map(Json)
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn show(State(index): State<Index>, caller: Caller) -> Result<J
     me(&index, &caller).await.map(Json)
 }
 
-#[utoipa::path(put, path = "/me", request_body = MeUpdate, responses((status = 200, body = Me)), security(("token" = [])))]
+#[utoipa::path(put, path = "/me", request_body = MeUpdate, responses((status = 200, body = Me), (status = 409)), security(("token" = [])))]
 pub(super) async fn update(
     State(index): State<Index>,
     caller: Caller,

@@ -13,7 +13,7 @@ use crate::input;
 use crate::limits::Limit;
 use crate::store::QueueLimits;
 
-#[utoipa::path(post, path = "/reports", request_body = ReportRequest, responses((status = 200, body = Reported)), security(("token" = [])))]
+#[utoipa::path(post, path = "/reports", request_body = ReportRequest, responses((status = 200, body = Reported), (status = 422)), security(("token" = [])))]
 pub(super) async fn report(
     State(index): State<Index>,
     caller: Caller,

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// When to try again.
 const COME_BACK: Duration = Duration::from_secs(1);
 
-#[utoipa::path(get, path = "/search", params(SearchParams), responses((status = 200, body = SearchPage)), security(("token" = [])))]
+#[utoipa::path(get, path = "/search", params(SearchParams), responses((status = 200, body = SearchPage), (status = 404)), security(("token" = [])))]
 pub(super) async fn search(
     State(index): State<Index>,
     caller: Caller,

@@ -16,14 +16,14 @@ use crate::origin::Origin;
 use crate::settings::Access;
 use crate::store::{Enrolment, Member};
 
-#[utoipa::path(get, path = "/challenge", responses((status = 200, body = Challenge)))]
+#[utoipa::path(get, path = "/challenge", responses((status = 200, body = Challenge), (status = 429)))]
 pub(super) async fn challenge(State(index): State<Index>, origin: Origin) -> Result<Json<Challenge>, ApiError> {
     index.limits.count_network(Limit::Logins, origin)?;
     let challenge = auth::challenge(&index.keys.challenges, now_unix_s());
     Ok(Json(Challenge { challenge, expires_in_s: CHALLENGE_SECONDS as u32 }))
 }
 
-#[utoipa::path(post, path = "/sessions", request_body = LoginRequest, responses((status = 200, body = Session)))]
+#[utoipa::path(post, path = "/sessions", request_body = LoginRequest, responses((status = 200, body = Session), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn log_in(
     State(index): State<Index>,
     origin: Origin,

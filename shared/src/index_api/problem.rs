@@ -76,6 +76,8 @@ error_codes! {
     NotBrowsable = 403 "this peer does not let others browse",
     /// No such file, peer, album or route.
     NotFound = 404 "not found",
+    /// The route is there, but not for this method; the header `Allow` has those that it knows.
+    MethodNotAllowed = 405 "not by this method",
     /// The holder is not online now.
     Offline = 409 "this peer is offline",
     /// The change set builds on another generation than the index has.
