@@ -14,7 +14,7 @@ use choir_shared::index_api::{ErrorCode, PROBLEM_JSON, Problem};
 use crate::search::SearchError;
 use crate::store::{ChangeError, EnrolError, RenameError, ReportError, StoreError};
 
-/// The store is away while the index stops or starts, and while its database does.
+/// The store is away while the index stops or starts, and while its database or its disk is.
 const STORE_COMES_BACK: Duration = Duration::from_secs(5);
 
 /// An answer that is no success. Boxed, because every handler's result carries one.
@@ -77,9 +77,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable => Self::new(ErrorCode::Unavailable).retry_after(STORE_COMES_BACK),
-            StoreError::Lost(cause) => {
-                tracing::warn!(%cause, "a request needs the database");
-                Self::because(ErrorCode::Unavailable, "the database cannot be used at the moment")
+            StoreError::Lost(error) => {
+                tracing::error!(%error, "the database cannot serve a request");
+                metrics::counter!("choir_index_outages_total").increment(1);
+                Self::because(ErrorCode::Unavailable, "the index cannot use its database at the moment")
                     .retry_after(STORE_COMES_BACK)
             }
             error => Self::internal(error),

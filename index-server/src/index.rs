@@ -34,6 +34,7 @@ use crate::rendezvous::address_book::AddressBook;
 use crate::search::SearchEngine;
 use crate::settings::Settings;
 use crate::store::{FileNo, MemberNo, Store, StoreError};
+use crate::uploads::Uploads;
 use crate::watches::Watches;
 
 /// Members share so many library locks. Two that meet wait for each other's few milliseconds.
@@ -77,8 +78,7 @@ pub(crate) struct Parts {
     pub(crate) rendezvous: UdpEndpoint,
     pub(crate) searches: Semaphore,
     pub(crate) changes: Semaphore,
-    /// Change sets whose bodies are being received.
-    pub(crate) uploads: Semaphore,
+    pub(crate) uploads: Uploads,
     /// Tells the indexer that something was published.
     pub(crate) published: Notify,
     /// Whether the search index has caught up since the start.

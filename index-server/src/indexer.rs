@@ -32,18 +32,26 @@ const GATHER: Duration = Duration::from_millis(300);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Opens the search index of this very catalogue. One that was made from another is deleted: its numbers mean
-/// other files. So is one that may hold files that were swept since, as one out of a backup may.
+/// other files. So is one that may hold files that were swept since, as one out of a backup may, and one that has seen
+/// changes that the catalogue then lost.
 pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, SearchEngine), OpenError> {
     let (identity, swept) = (store.catalogue_identity().await?, store.swept_revision().await?);
+    let newest = store.revision().await?;
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         if is_of(&folder, &identity) {
             let opened = SearchEngine::open(&folder)?;
-            // A new one is filled from what is there now.
-            if !(1..swept).contains(&opened.0.last_revision()) {
-                return Ok(opened);
+            match opened.0.last_revision() {
+                // A new one is filled from what is there now.
+                seen if (1..swept).contains(&seen) => {
+                    tracing::warn!("the search index is older than the last sweep and is built anew");
+                }
+                // A disk can lose what it had acknowledged. The numbers that are missing will mean other changes.
+                seen if seen > newest => {
+                    tracing::warn!("the search index knows more than the catalogue and is built anew");
+                }
+                _ => return Ok(opened),
             }
-            tracing::warn!("the search index is older than the last sweep and is built anew");
         }
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -95,6 +103,7 @@ pub(crate) async fn run(index: Index, indexer: Indexer) {
             Err(error) => {
                 tracing::error!(%error, "the search index falls behind");
                 metrics::counter!("choir_index_indexer_failures_total").increment(1);
+                feed.index.caught_up.store(false, Ordering::Relaxed);
                 AFTER_FAILURE
             }
         };
@@ -116,6 +125,7 @@ struct Feed {
 
 impl Feed {
     async fn catch_up(&mut self) -> Result<(), FeedError> {
+        self.blocking(Indexer::recover).await?;
         let mut seen = self.indexer.as_ref().ok_or(FeedError::Lost)?.last_revision();
         // Asked before the files: whatever has changed up to it is among them. Which file had it does not matter, and
         // it may have been swept.

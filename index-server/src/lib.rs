@@ -46,6 +46,7 @@ mod serve;
 pub mod settings;
 pub mod store;
 mod sweeper;
+mod uploads;
 mod watches;
 
 pub use run::{Ready, RunError, run};

@@ -35,6 +35,7 @@ use crate::serve::tls::{self, TlsError};
 use crate::serve::{BindError, Listener, Server};
 use crate::settings::{Encryption, PortChoice, Settings, is_beyond_loopback};
 use crate::store::{self, Location, Store, StoreError};
+use crate::uploads::Uploads;
 use crate::watches::Watches;
 use crate::{admin, indexer, observe, routes, sweeper};
 
@@ -46,9 +47,6 @@ const LEASE_LOOK: Duration = Duration::from_secs(1);
 
 /// Idle counts are dropped, and gauges set.
 const UPKEEP: Duration = Duration::from_secs(60);
-
-/// Change sets whose bodies may be in memory at once, 1 MiB each.
-const UPLOADS: usize = 64;
 
 /// What others need to know to reach a running index.
 #[derive(Clone, Debug)]
@@ -152,7 +150,7 @@ async fn run_on(
         rendezvous: endpoint(rendezvous_address, doors.main),
         searches: Semaphore::new(settings.limits.searches_at_once as usize),
         changes: Semaphore::new(settings.limits.changes_at_once as usize),
-        uploads: Semaphore::new(UPLOADS),
+        uploads: Uploads::default(),
         settings,
         keys,
         store,

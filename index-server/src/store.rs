@@ -144,6 +144,12 @@ impl Store {
         self.catalogue.close().await;
     }
 
+    /// Whether what is to be kept is kept: fails while changes are lost, as on a full disk.
+    pub async fn check_writers(&self) -> Result<(), StoreError> {
+        self.accounts.writer.check().await?;
+        self.catalogue.writer.check().await
+    }
+
     /// Removes a member, its name and its libraries. Returns the files it no longer holds.
     pub async fn erase(&self, peer: &PeerId) -> Result<Vec<FileNo>, StoreError> {
         let (store, peer) = (self.clone(), *peer);

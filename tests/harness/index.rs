@@ -4,11 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
 use choir_shared::identity::IndexKey;
 use choir_shared::link::{JoinLink, Link};
 use tempfile::TempDir;
 
+use crate::namespace::{Namespace, seen_by};
 use crate::process::Process;
 use crate::programs::programs;
 
@@ -20,6 +22,7 @@ pub struct TestIndex {
     pub join_link: String,
     folder: TempDir,
     extra: Vec<String>,
+    namespace: Option<Namespace>,
 }
 
 impl TestIndex {
@@ -32,16 +35,40 @@ impl TestIndex {
     /// # Panics
     /// If it does not start.
     pub fn with(arguments: &[&str]) -> Self {
+        Self::begin(arguments, |_| None)
+    }
+
+    /// In a namespace that is made for its folder.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn inside(namespace: impl FnOnce(&Path) -> Namespace) -> Self {
+        Self::begin(&[], |folder| Some(namespace(folder)))
+    }
+
+    fn begin(arguments: &[&str], namespace: impl FnOnce(&Path) -> Option<Namespace>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let extra: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (process, url, join_link) = run(folder.path(), "127.0.0.1:0", &extra);
-        Self { process, url, join_link, folder, extra }
+        let namespace = namespace(folder.path());
+        let (process, url, join_link) = run(folder.path(), "127.0.0.1:0", &extra, namespace.as_ref());
+        Self { process, url, join_link, folder, extra, namespace }
+    }
+
+    /// Copies its folder out of its namespace, from where it starts next.
+    ///
+    /// # Panics
+    /// If that cannot be read.
+    pub fn move_out(&mut self) {
+        let inside = seen_by(&self.process, self.folder.path());
+        copy(&inside, self.folder.path()).expect("a folder to copy");
+        self.namespace = None;
     }
 
     /// Starts again on the same port with the same folder, after it was stopped or killed.
     pub fn restart(&mut self) {
         self.process.kill();
-        let (process, url, _) = run(self.folder.path(), &self.address().to_string(), &self.extra);
+        let (process, url, _) =
+            run(self.folder.path(), &self.address().to_string(), &self.extra, self.namespace.as_ref());
         assert_eq!(url, self.url);
         self.process = process;
     }
@@ -97,9 +124,27 @@ impl TestIndex {
     }
 }
 
-fn run(folder: &Path, listen: &str, extra: &[String]) -> (Process, String, String) {
+/// Files and folders; sockets are made anew.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, to) = (entry.file_type()?, to.join(entry.file_name()));
+        match (kind.is_dir(), kind.is_file()) {
+            (true, _) => copy(&entry.path(), &to)?,
+            (_, true) => fs::copy(entry.path(), to).map(drop)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn run(folder: &Path, listen: &str, extra: &[String], namespace: Option<&Namespace>) -> (Process, String, String) {
     let mut command = Command::new(&programs().index);
     command.args(["--listen", listen, "--rendezvous", "127.0.0.1:0", "--data-dir"]).arg(folder).args(extra);
+    if let Some(namespace) = namespace {
+        command = namespace.enter(&command);
+    }
     let process = Process::start("choir-index", &mut command);
     let url = process.line().strip_prefix("listening on ").expect("the first line says where").to_owned();
     let join_link = process.line().strip_prefix("join link: ").expect("the second line has the link").to_owned();

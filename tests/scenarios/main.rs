@@ -8,6 +8,7 @@
 mod access;
 mod albums;
 mod alternates;
+mod database_faults;
 mod deaths;
 mod hostile_peers;
 mod index_faults;

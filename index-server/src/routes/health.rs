@@ -17,7 +17,7 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Not ready while the search index is being filled, when the store fails, and when the index is about to stop.
+/// Not ready while the search index is being filled, when the store fails or cannot keep anything, and when the index is about to stop.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = String)))]
 pub(super) async fn ready(State(index): State<Index>) -> Result<&'static str, ApiError> {
     let unready = |why: &str| Err(ApiError::because(ErrorCode::Unavailable, why).retry_after(COME_BACK));
@@ -28,5 +28,6 @@ pub(super) async fn ready(State(index): State<Index>) -> Result<&'static str, Ap
         return unready("the search index is being filled");
     }
     index.store.revision().await?;
+    index.store.check_writers().await?;
     Ok("ready\n")
 }

@@ -29,8 +29,8 @@ pub(super) async fn change(
     body: Body,
 ) -> Result<Json<ChangesAnswer>, ApiError> {
     caller.count(&index, Limit::Changes)?;
-    let busy = |_| ApiError::busy("uploads").retry_after(COME_BACK);
-    let _upload = index.uploads.try_acquire().map_err(busy)?;
+    let busy = || ApiError::busy("uploads").retry_after(COME_BACK);
+    let _upload = index.uploads.admit(caller.member).ok_or_else(busy)?;
     // What comes here is unpacked already, so the limit holds for what a bomb would become.
     let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|error| body_error(&error))?;
 

@@ -11,11 +11,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use tantivy::directory::MmapDirectory;
+use tantivy::directory::error::{LockError, OpenWriteError};
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 
 use super::file_set::FileSet;
@@ -40,16 +41,39 @@ pub(super) type Shelf = Arc<RwLock<Arc<Snapshot>>>;
 pub enum IndexerError {
     #[error("another process writes the search index")]
     InUse,
+    #[error("the search index failed and was not opened again")]
+    Failed,
+    #[error("{0} is damaged")]
+    Damaged(PathBuf),
     #[error("the search index cannot be written: {0}")]
     Io(#[from] io::Error),
     #[error("the search index cannot be written: {0}")]
     Engine(#[from] TantivyError),
 }
 
+impl IndexerError {
+    /// Whether the disk takes nothing now. To begin anew would not help, and cost what is there.
+    fn is_of_the_disk(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let kind = match self {
+            Self::Io(error) => error.kind(),
+            Self::Engine(
+                TantivyError::IoError(error)
+                | TantivyError::LockFailure(LockError::IoError(error), _)
+                | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error: error, .. }),
+            ) => error.kind(),
+            _ => return false,
+        };
+        [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&kind)
+    }
+}
+
 /// The writing half of the search index.
 pub struct Indexer {
+    folder: PathBuf,
     fields: Fields,
-    writer: IndexWriter,
+    /// Gone after a failure: tantivy's is of no use any more, and what was not committed is lost.
+    writer: Option<IndexWriter>,
     reader: IndexReader,
     shelf: Shelf,
     known: FileSet,
@@ -74,21 +98,23 @@ impl Indexer {
             TryLockError::Error(error) => error.into(),
         })?;
         let folder = folder.join(FOLDER);
-        let opened = match folder.exists() {
-            true => Opened::existing(&folder).or_else(|error| {
-                tracing::warn!(%error, "the search index is built anew");
-                fs::remove_dir_all(&folder)?;
-                Opened::create(&folder)
-            }),
-            false => Opened::create(&folder),
-        };
-        let Opened { fields, writer, reader, snapshot, last_revision } = opened?;
-        let mut known = FileSet::default();
-        for (segment, reader) in snapshot.segments() {
-            reader.doc_ids_alive().for_each(|document| known.insert(segment.file(document)));
-        }
+        let Opened { fields, writer, reader, snapshot, last_revision } = Opened::open(&folder)?;
+        let known = known(&snapshot);
         let shelf = Arc::new(RwLock::new(Arc::new(snapshot)));
-        Ok(Self { fields, writer, reader, shelf, known, last_revision, _lock: lock })
+        Ok(Self { folder, fields, writer: Some(writer), reader, shelf, known, last_revision, _lock: lock })
+    }
+
+    /// After a failure: goes back to the last commit, so that all that came after it must be applied again. Searches
+    /// go on all the while.
+    pub fn recover(&mut self) -> Result<(), IndexerError> {
+        if self.writer.is_some() {
+            return Ok(());
+        }
+        let Opened { fields, writer, reader, snapshot, last_revision } = Opened::open(&self.folder)?;
+        self.known = known(&snapshot);
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        (self.fields, self.writer, self.reader, self.last_revision) = (fields, Some(writer), reader, last_revision);
+        Ok(())
     }
 
     pub(super) fn shelf(&self) -> Shelf {
@@ -102,27 +128,32 @@ impl Indexer {
 
     /// Takes over files as they are now. Searches see them after the next [`commit`](Self::commit).
     pub fn apply(&mut self, files: &[IndexedFile]) -> Result<(), IndexerError> {
-        for file in files {
-            // Deleting what is not there costs a look into every segment.
-            if self.known.contains(file.no) {
-                self.writer.delete_term(self.fields.term_of(file.no));
-                self.known.remove(file.no);
+        self.write(|writer, known, fields| {
+            for file in files {
+                // Deleting what is not there costs a look into every segment.
+                if known.contains(file.no) {
+                    writer.delete_term(fields.term_of(file.no));
+                    known.remove(file.no);
+                }
+                if let Some(document) = fields.document(file) {
+                    writer.add_document(document)?;
+                    known.insert(file.no);
+                }
             }
-            if let Some(document) = self.fields.document(file) {
-                self.writer.add_document(document)?;
-                self.known.insert(file.no);
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Writes all that was applied to disk, together with the last revision in it, and shows it to searches.
     pub fn commit(&mut self, last_revision: u64) -> Result<(), IndexerError> {
         let payload = Payload { schema_version: SCHEMA_VERSION, last_revision };
         let payload = serde_json::to_string(&payload).map_err(io::Error::from)?;
-        let mut commit = self.writer.prepare_commit()?;
-        commit.set_payload(&payload);
-        commit.commit()?;
+        self.write(|writer, _, _| {
+            let mut commit = writer.prepare_commit()?;
+            commit.set_payload(&payload);
+            commit.commit()?;
+            Ok(())
+        })?;
         self.last_revision = last_revision;
         self.reader.reload()?;
         let before = Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner));
@@ -130,6 +161,28 @@ impl Indexer {
         *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         Ok(())
     }
+}
+
+impl Indexer {
+    /// A writer that has failed once is not used again.
+    fn write(
+        &mut self,
+        work: impl FnOnce(&mut IndexWriter, &mut FileSet, &Fields) -> Result<(), IndexerError>,
+    ) -> Result<(), IndexerError> {
+        let mut writer = self.writer.take().ok_or(IndexerError::Failed)?;
+        work(&mut writer, &mut self.known, &self.fields)?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+}
+
+/// The files that searches may find.
+fn known(snapshot: &Snapshot) -> FileSet {
+    let mut known = FileSet::default();
+    for (segment, reader) in snapshot.segments() {
+        reader.doc_ids_alive().for_each(|document| known.insert(segment.file(document)));
+    }
+    known
 }
 
 /// An index that can be read.
@@ -142,9 +195,28 @@ struct Opened {
 }
 
 impl Opened {
+    /// What is in `folder`, or a new index if that cannot be read.
+    fn open(folder: &Path) -> Result<Self, IndexerError> {
+        if !folder.exists() {
+            return Self::create(folder);
+        }
+        match Self::existing(folder) {
+            Err(error) if !error.is_of_the_disk() => {
+                tracing::warn!(%error, "the search index is built anew");
+                fs::remove_dir_all(folder)?;
+                Self::create(folder)
+            }
+            opened => opened,
+        }
+    }
+
     fn existing(folder: &Path) -> Result<Self, IndexerError> {
         let (fields, schema) = Fields::new();
         let index = Index::open_in_dir(folder)?;
+        // Reads all of it, some hundred MB for ten million files. A search would not notice that it reads nonsense.
+        if let Some(damaged) = index.validate_checksum()?.into_iter().next() {
+            return Err(IndexerError::Damaged(damaged));
+        }
         let payload = index.load_metas()?.payload.unwrap_or_default();
         let payload: Option<Payload> = serde_json::from_str(&payload).ok();
         let same = index.schema() == schema && *index.settings() == schema::settings();

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::task::TaskTracker;
 
 use super::Options;
-use super::error::OpenError;
+use super::error::{OpenError, SQLITE_CORRUPT, SQLITE_NOTADB, result_code};
 use super::sql::{Connect, Readers};
 use super::upgrade;
 use super::writer::Writer;
@@ -33,10 +33,6 @@ const CATALOGUE_CHECKPOINT_PAGES: &str = "8192";
 
 /// Only other programs can make us wait (a backup, an operator's shell): our own writer is alone.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Primary result codes of SQLite that mean damage, not circumstance.
-const SQLITE_CORRUPT: u32 = 11;
-const SQLITE_NOTADB: u32 = 26;
 
 /// One database: the task that writes, and connections that read.
 #[derive(Clone)]
@@ -82,7 +78,10 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 pub(super) async fn open_accounts(dir: &Path, options: Options, tracker: &TaskTracker) -> Result<Database, OpenError> {
     let path = dir.join(ACCOUNTS_FILE);
     let connect = connect_options(&path).synchronous(SqliteSynchronous::Full);
-    let connection = checked(&path, &connect, &ACCOUNTS).await?;
+    let connection = checked(&path, &connect, &ACCOUNTS).await.map_err(|error| match error {
+        OpenError::Damaged { .. } => OpenError::NeedsBackup(error.into()),
+        error => error,
+    })?;
     Ok(Database::new(connect, connection, options, tracker))
 }
 
@@ -178,12 +177,6 @@ fn sorted(path: &Path, error: sqlx::Error) -> OpenError {
 
 fn damaged(path: &Path, reason: String) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), reason }
-}
-
-/// The low byte; the others only refine it.
-fn result_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
 }
 
 /// Renames the database with its log, so that it can still be looked at.

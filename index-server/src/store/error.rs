@@ -11,7 +11,7 @@ use super::location::PostgresUrl;
 pub enum StoreError {
     #[error("the store is closed, or has lost its database")]
     Unavailable,
-    /// It may be back soon.
+    /// Through no fault of the request and none of this program; it may be back soon.
     #[error("the database cannot be used at the moment: {0}")]
     Lost(Arc<sqlx::Error>),
     /// Shared, because one failed commit is the answer to many.
@@ -19,6 +19,20 @@ pub enum StoreError {
     Database(Arc<sqlx::Error>),
     #[error("the database holds {0}, which this program never writes")]
     Corrupt(&'static str),
+}
+
+/// Primary result codes of SQLite that mean damage, not circumstance.
+pub(super) const SQLITE_CORRUPT: u32 = 11;
+pub(super) const SQLITE_NOTADB: u32 = 26;
+
+/// Those that mean that the database does not serve now: another program holds it (5, 6), memory is short (7), it may
+/// only be read (8), the disk fails (10) or is full (13), or a file cannot be opened (14).
+const SQLITE_OUTAGES: [u32; 9] = [5, 6, 7, 8, 10, 13, 14, SQLITE_CORRUPT, SQLITE_NOTADB];
+
+/// The low byte of SQLite's; the others only refine it.
+pub(super) fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -43,14 +57,15 @@ const PASSING: [&str; 7] = ["08", "53300", "57", "25006", "55P03", "25P03", "40"
 /// SQLSTATE codes have five characters, and the numbers that SQLite gives fewer.
 const SQLSTATE_CHARS: usize = 5;
 
-/// Whether the same may succeed a little later.
+/// Whether the same may succeed a little later, or once somebody has seen to the disk.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.len() == SQLSTATE_CHARS && PASSING.iter().any(|beginning| code.starts_with(beginning))
-        }),
+        sqlx::Error::Database(answer) => match answer.code() {
+            Some(code) if code.len() == SQLSTATE_CHARS => PASSING.iter().any(|beginning| code.starts_with(beginning)),
+            _ => result_code(error).is_some_and(|code| SQLITE_OUTAGES.contains(&code)),
+        },
         _ => false,
     }
 }
@@ -62,9 +77,11 @@ pub enum OpenError {
     Folder(PathBuf, #[source] io::Error),
     #[error("another index is using {path}", path = .0.display())]
     InUse(PathBuf),
-    /// Not repaired by itself: names, invites and bans exist nowhere else.
-    #[error("{path} is damaged ({reason}): restore it from a backup", path = path.display())]
+    #[error("{path} is damaged ({reason})", path = path.display())]
     Damaged { path: PathBuf, reason: String },
+    /// Not repaired by itself: names, invites and bans exist nowhere else.
+    #[error("{0}; `choir-index check` says how much, `choir-index restore DIR` puts a backup in its place")]
+    NeedsBackup(Box<OpenError>),
     #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
     Database(PathBuf, #[source] sqlx::Error),
     /// A database of a later version, or one that was tampered with.

@@ -61,7 +61,7 @@ async fn damaged_accounts_are_an_error_and_stay_where_they_are() {
     let path = dir.path().join("accounts.db");
     std::fs::write(&path, b"no database at all".repeat(500)).unwrap();
     let opened = Store::open(&dir.path().into(), Options::default(), &TaskTracker::new()).await;
-    assert!(matches!(opened, Err(OpenError::Damaged { .. })));
+    assert!(matches!(opened, Err(OpenError::NeedsBackup(_))));
     assert!(path.exists());
 }
 

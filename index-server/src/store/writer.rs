@@ -12,6 +12,7 @@
 //!   back by itself, and then connection and program disagree about where they are. The next group makes a new one.
 //! - A change runs to its end even if whoever asked for it no longer waits.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::StoreError;
-use super::sql::{Connect, Connection};
+use super::sql::{Connect, Connection, query_either};
 
 /// Changes that may wait. HTTP handlers fill it and then wait themselves, each with a body of up to a megabyte.
 const QUEUED: usize = 64;
@@ -28,12 +29,22 @@ const QUEUED: usize = 64;
 /// A group ends when it has taken this long, so that its first change is not answered much later than its last.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(50);
 
+/// How long a failure is the last word. A disk does not empty itself at once, and who asks may ask every second.
+const BELIEVED: Duration = Duration::from_secs(2);
+
 /// Hands changes to the task. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     closing: CancellationToken,
     closed: CancellationToken,
+    failure: Arc<Mutex<Option<Failure>>>,
+}
+
+/// The last group, if it was lost.
+struct Failure {
+    at: Instant,
+    error: StoreError,
 }
 
 /// A change on its way: it runs, and what comes back waits for the commit.
@@ -56,13 +67,34 @@ impl Writer {
     pub(super) fn spawn(connect: Connect, connection: Connection, tracker: &TaskTracker) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUED);
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
-        let task = Task { connect, connection: Some(connection), jobs, closing: closing.clone() };
+        let failure = Arc::default();
+        let task = Task {
+            connect,
+            connection: Some(connection),
+            jobs,
+            closing: closing.clone(),
+            failure: Arc::clone(&failure),
+        };
         let guard = closed.clone().drop_guard();
         tracker.spawn(async move {
             let _closed = guard;
             task.run().await;
         });
-        Self { jobs: sender, closing, closed }
+        Self { jobs: sender, closing, closed, failure }
+    }
+
+    /// Why changes are lost now, if the last ones were. After a while nobody may have dared to try again; then this
+    /// does.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let known = match &*lock(&self.failure) {
+            None => return Ok(()),
+            Some(failure) if failure.at.elapsed() < BELIEVED => Err(failure.error.clone()),
+            Some(_) => Ok(()),
+        };
+        known?;
+        // Rewrites a page, or a row, as it was.
+        let rewrite = query_either("PRAGMA user_version = 0", "UPDATE turn SET one = one");
+        self.run(|database| Box::pin(async move { rewrite.execute(database).await.map(drop) })).await
     }
 
     /// Runs `change` in the next group. If it returns an error, it has changed nothing.
@@ -95,12 +127,17 @@ impl Writer {
     }
 }
 
+fn lock(failure: &Mutex<Option<Failure>>) -> MutexGuard<'_, Option<Failure>> {
+    failure.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Task {
     connect: Connect,
     /// Gone after a failure, until the next group.
     connection: Option<Connection>,
     jobs: mpsc::Receiver<Job>,
     closing: CancellationToken,
+    failure: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Task {
@@ -108,6 +145,8 @@ impl Task {
         while let Some(first) = self.next().await {
             let mut answers = Vec::new();
             let committed = self.group(first, &mut answers).await;
+            *lock(&self.failure) =
+                committed.as_ref().err().map(|error| Failure { at: Instant::now(), error: error.clone() });
             if let Err(error) = &committed {
                 tracing::error!(%error, changes = answers.len(), "a group of changes was lost");
                 self.connection = None;
