@@ -15,11 +15,13 @@ mod reports;
 mod search;
 mod sessions;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::get;
-use axum::{Json, Router};
 use choir_shared::index_api::{ErrorCode, PREFIX};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -54,9 +56,10 @@ pub(crate) fn router(index: Index) -> Router {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();
-    let described = Json(description::with_errors(described));
+    // Written once: anyone may ask for it, as often as they please.
+    let described = Bytes::from(serde_json::to_vec(&description::with_errors(described)).unwrap_or_default());
     router
-        .route("/openapi.json", get(async move || described))
+        .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], described)))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES))
