@@ -9,6 +9,8 @@
 //! - [`process`] starts programs, waits for their first lines, and stops exactly what it started.
 //! - [`fixtures`] has small music to share.
 //! - [`fuzz`] has the fuzz targets, which need no network.
+//! - [`load`] has a crowd of peers that are no more than a key and a connection.
+//! - [`record`] keeps the figures of the benches.
 //! - [`internet`] is one in memory, on a paused clock, and [`simulated`] has peers on it.
 //!
 //! Every process listens on loopback, lives in temporary folders, and ends with the value that owns it.
@@ -17,6 +19,7 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod index;
 pub mod internet;
+pub mod load;
 pub mod member;
 pub mod mischief;
 pub mod namespace;
@@ -24,6 +27,7 @@ pub mod peer;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod record;
 pub mod simulated;
 pub mod spoiler;
 

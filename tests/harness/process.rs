@@ -71,6 +71,14 @@ impl Process {
             .unwrap_or_else(|_| panic!("{} said nothing; its errors:\n{}", self.name, self.errors()))
     }
 
+    /// The newest line of standard output; waits for one that was not read yet.
+    ///
+    /// # Panics
+    /// As [`line`](Self::line).
+    pub fn last_line(&self) -> String {
+        self.lines.try_iter().last().unwrap_or_else(|| self.line())
+    }
+
     /// What the program wrote to standard error so far.
     pub fn errors(&self) -> String {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()

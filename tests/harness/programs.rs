@@ -15,13 +15,19 @@ pub struct Programs {
 
 /// Builds the programs if they are not, once for each process, in the profile this very code was built in.
 ///
+/// With `CHOIR_PROGRAMS` in the environment they are taken from that folder as they are: to measure those of another
+/// version, or without waiting for the build of what is there.
+///
 /// The selection of packages is the one that `cargo test --workspace` makes, so that nothing is built twice.
 ///
 /// # Panics
 /// If they do not build.
 pub fn programs() -> &'static Programs {
     static BUILT: OnceLock<Programs> = OnceLock::new();
-    BUILT.get_or_init(|| build().unwrap_or_else(|error| panic!("the programs do not build: {error:#}")))
+    BUILT.get_or_init(|| match std::env::var_os("CHOIR_PROGRAMS").map(PathBuf::from) {
+        Some(folder) => Programs { index: folder.join("choir-index"), peer: folder.join("choir") },
+        None => build().unwrap_or_else(|error| panic!("the programs do not build: {error:#}")),
+    })
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,6 @@ mod choir;
 mod goods;
 mod others;
 mod raw;
-mod record;
 mod usage;
 
 use std::path::Path;
@@ -19,6 +18,7 @@ use std::rc::Rc;
 
 use anyhow::Context as _;
 use clap::Parser;
+use harness::record;
 
 use self::goods::Goods;
 use self::usage::Run;
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     let wants = |part: &str| options.part.as_deref().is_none_or(|only| only == part);
     let tell = |part: &str, tables: String| {
         println!("\n{tables}");
-        if options.write { record::write(part, &tables) } else { Ok(()) }
+        if options.write { record::write("bench-transfer", part, &tables) } else { Ok(()) }
     };
     if wants("file") {
         tell("file", one_file(place.path(), &options)?)?;
