@@ -8,6 +8,9 @@
 //! 4. A connection on which nothing was heard for a while is asked once, then given up.
 //! 5. When the index stops, it says so, and how to spread the return.
 //!
+//! Ten thousands of these are open at once, and nearly all of them wait. So what is done rarely is boxed: a future has
+//! room for the largest of all that it may do, for as long as it lives.
+//!
 //! Messages of unknown types are ignored, so that newer peers may talk to older indexes.
 
 mod heartbeat;
@@ -43,7 +46,7 @@ pub(crate) async fn attend(index: Index, caller: Caller, permit: Arc<ConnectionP
     let end = session.run().await;
     tracing::debug!(peer = %caller.peer.short(), ?end, "a control connection ended");
     metrics::counter!("choir_index_control_ended_total", "why" => end.name()).increment(1);
-    session.say_farewell(end).await;
+    Box::pin(session.say_farewell(end)).await;
 }
 
 struct Session {
@@ -108,22 +111,22 @@ impl From<StoreError> for End {
 
 impl Session {
     async fn run(&mut self) -> End {
-        let collections = match self.hello().await {
+        let collections = match Box::pin(self.hello()).await {
             Ok(collections) => collections,
             Err(end) => return end,
         };
         let (line, said) = Line::new(self.caller.origin);
-        let attendance = match self.index.arrive(&self.caller, line.clone()).await {
+        let attendance = match Box::pin(self.index.arrive(&self.caller, line.clone())).await {
             Ok(Some(attendance)) => attendance,
             Ok(None) => return End::Expelled,
             Err(error) => return error.into(),
         };
-        let end = match self.welcome(collections).await {
+        let end = match Box::pin(self.welcome(collections)).await {
             Ok(()) => self.talk(said, line.hung_up()).await,
             Err(end) => end,
         };
         if end == End::Left {
-            attendance.leave().await;
+            Box::pin(attendance.leave()).await;
         }
         end
     }
@@ -147,31 +150,32 @@ impl Session {
         self.say(&FromIndex::Welcome { resync: differences(known, &claimed) }).await
     }
 
-    async fn talk(&mut self, mut said: mpsc::Receiver<FromIndex>, hung_up: &CancellationToken) -> End {
+    async fn talk(&mut self, mut said: mpsc::Receiver<Box<FromIndex>>, hung_up: &CancellationToken) -> End {
         let mut heartbeat = Heartbeat::new(Instant::now());
         let stopping = self.index.stopping.clone();
         loop {
             let outcome = tokio::select! {
                 message = said.recv() => match message {
-                    Some(message) => self.tell(message).await,
+                    Some(message) => Box::pin(self.tell(*message)).await,
                     // The index holds a sender for as long as this connection is the newest.
                     None => Err(End::Expelled),
                 },
                 message = self.hear() => match message {
                     Ok(message) => {
                         heartbeat.heard(Instant::now());
-                        self.heed(message).await
+                        Box::pin(self.heed(message)).await
                     }
                     Err(end) => Err(end),
                 },
                 () = tokio::time::sleep_until(heartbeat.deadline().into()) => match heartbeat.due() {
-                    Due::Ask => self.send(Message::Ping(Default::default())).await,
+                    Due::Ask => Box::pin(self.send(Message::Ping(Default::default()))).await,
                     Due::GiveUp => Err(End::Silent),
                 },
                 () = hung_up.cancelled() => Err(End::Overfull),
                 () = stopping.cancelled() => {
                     let reconnect_spread_s = self.index.settings.limits.reconnect_spread_seconds;
-                    self.say(&FromIndex::Closing { reconnect_spread_s }).await.and(Err(End::Stopping))
+                    let farewell = FromIndex::Closing { reconnect_spread_s };
+                    Box::pin(self.say(&farewell)).await.and(Err(End::Stopping))
                 }
             };
             if let Err(end) = outcome {
@@ -259,6 +263,15 @@ mod tests {
     fn state(collection: &str, generation: u64) -> CollectionState {
         let digest = if generation == 0 { LibraryDigest::EMPTY } else { Digest::new([7; 32]).into() };
         CollectionState { collection: collection.to_owned(), generation, digest }
+    }
+
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        fn bytes<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(bytes(attend) <= 2 << 10, "{}", bytes(attend));
+        assert!(size_of::<WebSocket>() <= 1 << 9, "{}", size_of::<WebSocket>());
     }
 
     #[test]

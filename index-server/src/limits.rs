@@ -2,6 +2,8 @@
 //!
 //! - Every kind of request has its own limit, so that a long search session does not stop a download.
 //! - Each is counted twice: for the key, and for the network it comes from. Keys cost nothing to make; networks do.
+//! - A key may use its minute at once, because people do: they wake up, and fetch an album. A network of many has no
+//!   such habits, and what all its keys may do in a minute would be felt by everybody if it came in one second.
 //! - The key is counted first, so that one impatient peer does not use up what its neighbours share.
 //! - A login counts for the key only once its signature is checked, or anyone could lock anyone out.
 //! - Whoever is refused is told when to come back, and a metric names the limit.
@@ -71,6 +73,9 @@ impl Limit {
     }
 }
 
+/// A network may do the sixth part of its minute at once, and in any case as much as one key.
+const NETWORK_BURSTS: u32 = 6;
+
 /// All limits of an index.
 pub(crate) struct Limits {
     /// In the order of [`Limit::ALL`].
@@ -86,9 +91,11 @@ impl Limits {
     pub(crate) fn new(settings: &LimitSettings) -> Self {
         let pair = |limit: Limit| {
             let one = limit.per_minute(settings);
+            let all = one.saturating_mul(settings.network_factor);
+            let at_once = NonZeroU32::new(all.get() / NETWORK_BURSTS).map_or(one, |burst| burst.max(one));
             Pair {
                 by_key: RateLimiter::dashmap(Quota::per_minute(one)),
-                by_network: RateLimiter::dashmap(Quota::per_minute(one.saturating_mul(settings.network_factor))),
+                by_network: RateLimiter::dashmap(Quota::per_minute(all).allow_burst(at_once)),
             }
         };
         Self { pairs: Limit::ALL.map(pair).into() }
@@ -172,12 +179,13 @@ mod tests {
 
     #[test]
     fn a_network_full_of_keys_has_a_limit_too_and_this_machine_has_none() {
-        let limits = limits(1, 3);
+        let limits = limits(1, 20);
         let from = |ip: &str| Origin::of(ip.parse().unwrap());
         for seed in 0..3 {
             limits.count(Limit::Introductions, &peer(seed), from("5.6.7.8")).unwrap();
         }
-        assert!(limits.count(Limit::Introductions, &peer(3), from("5.6.7.9")).is_err());
+        let refused = limits.count(Limit::Introductions, &peer(3), from("5.6.7.9")).unwrap_err();
+        assert!(refused.problem().retry_after_s.unwrap() <= 3, "twenty each minute");
         limits.count(Limit::Introductions, &peer(4), from("5.6.8.8")).unwrap();
         for seed in 10..20 {
             limits.count(Limit::Introductions, &peer(seed), from("127.0.0.1")).unwrap();

@@ -13,20 +13,21 @@ const QUEUE: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    messages: mpsc::Sender<FromIndex>,
+    /// Boxed, because a channel has room for 32 of them from the start.
+    messages: mpsc::Sender<Box<FromIndex>>,
     hung_up: CancellationToken,
     origin: Origin,
 }
 
 impl Line {
-    pub(super) fn new(origin: Origin) -> (Self, mpsc::Receiver<FromIndex>) {
+    pub(super) fn new(origin: Origin) -> (Self, mpsc::Receiver<Box<FromIndex>>) {
         let (messages, said) = mpsc::channel(QUEUE);
         (Self { messages, hung_up: CancellationToken::new(), origin }, said)
     }
 
     /// Queues a message. Whether it was: the connection may be at its end.
     pub(crate) fn say(&self, message: FromIndex) -> bool {
-        match self.messages.try_send(message) {
+        match self.messages.try_send(Box::new(message)) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 self.hang_up();
@@ -64,6 +65,6 @@ mod tests {
         assert!(!line.hung_up().is_cancelled());
         assert!(!line.say(FromIndex::Superseded));
         assert!(line.hung_up().is_cancelled());
-        assert_eq!(said.recv().await, Some(FromIndex::Superseded));
+        assert_eq!(said.recv().await.as_deref(), Some(&FromIndex::Superseded));
     }
 }
