@@ -24,7 +24,7 @@ const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 const DOCUMENTS: [f64; 7] = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7];
 
 /// quinn-udp warns of packets that could not be sent, and says to whom.
-const DEFAULT_FILTER: &str = "info,quinn_udp=error";
+const DEFAULT_FILTER: &str = "info,quinn_udp=error,sqlx::postgres::notice=warn";
 
 /// `CHOIR_LOG` says what is logged, in the words of tracing's `EnvFilter`; it is JSON where nobody reads along.
 pub fn log(settings: &LogSettings) -> io::Result<()> {
