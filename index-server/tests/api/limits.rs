@@ -18,7 +18,7 @@ async fn an_unknown_route_or_method_is_a_problem_in_json() {
     assert_eq!(world.get("/nowhere").await.code(), ErrorCode::NotFound);
     assert_eq!(world.get(&format!("{PREFIX}/nowhere")).await.code(), ErrorCode::NotFound);
     let wrong_method = send(world.address, "DELETE", &format!("{PREFIX}/info"), &[], b"").await;
-    assert_eq!(wrong_method.code(), ErrorCode::NotFound);
+    assert_eq!(wrong_method.code(), ErrorCode::MethodNotAllowed);
     assert!(world.get("/healthz").await.headers.contains_key("x-request-id"));
 }
 
