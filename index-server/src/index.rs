@@ -4,6 +4,7 @@
 //! a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
 
 mod blocking;
+mod library_locks;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -36,9 +37,8 @@ use crate::settings::Settings;
 use crate::store::{FileNo, MemberNo, Store, StoreError};
 use crate::uploads::Uploads;
 use crate::watches::Watches;
-
-/// Members share so many library locks. Two that meet wait for each other's few milliseconds.
-const LIBRARY_LOCKS: usize = 64;
+use library_locks::LibraryLock;
+pub(crate) use library_locks::LibraryLocks;
 
 /// Cheap to clone; all clones are the same index.
 #[derive(Clone)]
@@ -119,22 +119,14 @@ impl Drop for Attendance {
     }
 }
 
-pub(crate) struct LibraryLocks([tokio::sync::Mutex<()>; LIBRARY_LOCKS]);
-
-impl Default for LibraryLocks {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| tokio::sync::Mutex::default()))
-    }
-}
-
 impl Index {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
     /// While this is held, nothing else changes or loads what the member holds.
-    pub(crate) async fn library(&self, member: MemberNo) -> tokio::sync::MutexGuard<'_, ()> {
-        self.library_locks.0[member.0 as usize % LIBRARY_LOCKS].lock().await
+    pub(crate) async fn library(&self, member: MemberNo) -> LibraryLock<'_> {
+        self.library_locks.lock(member).await
     }
 
     /// Does `work` to its end, even if whoever waits for it gives up: a request is dropped when its connection
@@ -281,10 +273,10 @@ impl Index {
         Ok(files.into_iter().filter(available).collect())
     }
 
-    /// Replaces the files that a peer has parts of.
+    /// Replaces the files that a peer has parts of. They are no part of its library, so that this need not wait
+    /// until what it publishes is written.
     pub(crate) async fn fetching(&self, member: MemberNo, files: &[FileId]) -> Result<(), StoreError> {
         let numbers: Vec<FileNo> = self.store.file_nos(files).await?.into_values().collect();
-        let _library = self.library(member).await;
         self.online.set_fetching(member, &numbers);
         Ok(())
     }

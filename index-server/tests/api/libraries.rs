@@ -1,14 +1,17 @@
 //! Publishing, searching, browsing.
 
 use choir_shared::audio::AudioId;
+use choir_shared::control::{FromIndex, FromPeer};
 use choir_shared::index_api::{
     Album, AlbumPage, ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchPage, SearchRow, Sources,
 };
 use choir_shared::leaf::FileLength;
 use choir_shared::link::encode;
 use choir_shared::{Claim, Digest};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::web_socket::Control;
+use crate::web_socket::{Control, Heard};
 use crate::world::{World, song};
 
 #[tokio::test]
@@ -198,4 +201,40 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
     }
     !crc
+}
+
+#[tokio::test]
+async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    anna.publish(&["Before"]).await;
+    let (mut annas, mut berts) = (Control::online(&anna).await, Control::online(&bert).await);
+    bert.find("before").await;
+
+    let catalogue = SqliteConnectOptions::new().filename(world.settings.data_dir.join("catalogue.db"));
+    let mut writer = catalogue.connect().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut writer).await.unwrap();
+    let mut publishing = Vec::new();
+    for mut peer in [anna, world.peer(3).await, world.peer(4).await, world.peer(5).await] {
+        publishing.push(tokio::spawn(async move { peer.publish(&["Meanwhile"]).await.count }));
+    }
+    let here = FromIndex::Available { files: vec![song("Before")] };
+    for round in 10..20 {
+        assert_eq!(bert.search("before").await.results[0].sources, 1);
+        for control in [&mut annas, &mut berts] {
+            control.ping().await;
+            assert_eq!(control.hear().await, Heard::Pong);
+            control.say(&FromPeer::Fetching { files: vec![song("Before")] }).await;
+            control.say(&FromPeer::Watch { files: vec![song("Before")] }).await;
+            assert_eq!(control.message().await, here);
+        }
+        let _newcomer = Control::online(&world.peer(round).await).await;
+    }
+    assert!(publishing.iter().all(|task| !task.is_finished()), "they wait for the writer");
+    sqlx::query("COMMIT").execute(&mut writer).await.unwrap();
+    let mut counts = Vec::new();
+    for task in publishing {
+        counts.push(task.await.unwrap());
+    }
+    assert_eq!(counts, [2, 1, 1, 1]);
 }

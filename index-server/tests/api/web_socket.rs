@@ -13,6 +13,7 @@ pub(crate) struct Control(TcpStream);
 #[derive(Debug, PartialEq)]
 pub(crate) enum Heard {
     Message(FromIndex),
+    Pong,
     Closed(Option<u16>),
 }
 
@@ -61,10 +62,15 @@ impl Control {
         self.0.write_all(&frame).await.unwrap();
     }
 
+    /// Asks whether the other side is there, as far as WebSockets go.
+    pub(crate) async fn ping(&mut self) {
+        self.0.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+    }
+
     pub(crate) async fn message(&mut self) -> FromIndex {
         match self.hear().await {
             Heard::Message(message) => message,
-            closed => panic!("{closed:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -81,6 +87,7 @@ impl Control {
         let mut payload = vec![0; length];
         self.0.read_exact(&mut payload).await.unwrap();
         match first {
+            0x8a => Heard::Pong,
             0x81 => Heard::Message(serde_json::from_slice(&payload).unwrap()),
             0x88 => Heard::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
             other => panic!("an unexpected frame {other:#x}"),
