@@ -6,9 +6,13 @@
 //!   such habits, and what all its keys may do in a minute would be felt by everybody if it came in one second.
 //! - The key is counted first, so that one impatient peer does not use up what its neighbours share.
 //! - A login counts for the key only once its signature is checked, or anyone could lock anyone out.
+//! - A member to whom the operator gave a number of its own is counted by that, and not for its network: its key
+//!   costs nobody nothing.
 //! - Whoever is refused is told when to come back, and a metric names the limit.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use choir_shared::PeerId;
@@ -22,7 +26,7 @@ use crate::origin::Origin;
 use crate::settings::LimitSettings;
 
 /// The kinds of requests that are counted apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limit {
     Logins,
     Searches,
@@ -80,6 +84,8 @@ const NETWORK_BURSTS: u32 = 6;
 pub(crate) struct Limits {
     /// In the order of [`Limit::ALL`].
     pairs: Vec<Pair>,
+    /// Of members with numbers of their own, by limit and number.
+    own: Mutex<HashMap<(Limit, NonZeroU32), DefaultKeyedRateLimiter<PeerId>>>,
 }
 
 struct Pair {
@@ -98,7 +104,7 @@ impl Limits {
                 by_network: RateLimiter::dashmap(Quota::per_minute(all).allow_burst(at_once)),
             }
         };
-        Self { pairs: Limit::ALL.map(pair).into() }
+        Self { pairs: Limit::ALL.map(pair).into(), own: Mutex::default() }
     }
 
     /// Counts one request of `peer` from `origin`.
@@ -109,6 +115,14 @@ impl Limits {
 
     pub(crate) fn count_key(&self, limit: Limit, peer: &PeerId) -> Result<(), ApiError> {
         check(limit, "key", &self.pair(limit).by_key, peer)
+    }
+
+    /// Counts one request of a peer that may make `per_minute` of them.
+    pub(crate) fn count_own(&self, limit: Limit, peer: &PeerId, per_minute: NonZeroU32) -> Result<(), ApiError> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter =
+            own.entry((limit, per_minute)).or_insert_with(|| RateLimiter::dashmap(Quota::per_minute(per_minute)));
+        check(limit, "key", limiter, peer)
     }
 
     pub(crate) fn count_network(&self, limit: Limit, origin: Origin) -> Result<(), ApiError> {
@@ -124,6 +138,10 @@ impl Limits {
             pair.by_key.retain_recent();
             pair.by_network.retain_recent();
         }
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, limiter| {
+            limiter.retain_recent();
+            !limiter.is_empty()
+        });
     }
 
     fn pair(&self, limit: Limit) -> &Pair {
@@ -190,6 +208,19 @@ mod tests {
         for seed in 10..20 {
             limits.count(Limit::Introductions, &peer(seed), from("127.0.0.1")).unwrap();
         }
+    }
+
+    #[test]
+    fn a_number_of_ones_own_is_more_or_less_than_that_of_others() {
+        let (limits, origin) = (limits(2, 1), Origin::of("5.6.7.8".parse().unwrap()));
+        for (seed, own) in [(1, 1), (2, 5), (3, 5)] {
+            let count = || limits.count_own(Limit::Introductions, &peer(seed), NonZeroU32::new(own).unwrap()).is_ok();
+            assert_eq!((0..9).take_while(|_| count()).count(), own as usize, "{seed}");
+        }
+        limits.count(Limit::Introductions, &peer(4), origin).unwrap();
+        assert_eq!(limits.own.lock().unwrap().len(), 2);
+        limits.forget_idle();
+        assert_eq!(limits.own.lock().unwrap().len(), 2, "they asked just now");
     }
 
     #[test]

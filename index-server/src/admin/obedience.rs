@@ -14,7 +14,7 @@ use crate::index::Index;
 use crate::settings::Access;
 use crate::store::{
     Ban, BanTarget, Block, BlockTarget, DisplayName, InvalidBlockTarget, InvalidName, Invite, Joined, Member, Named,
-    RenameError, Report, StoreError, Which, invite_label,
+    OwnQuota, RenameError, Report, StoreError, Which, invite_label,
 };
 
 const DAY_S: u64 = 24 * 60 * 60;
@@ -157,6 +157,19 @@ pub(super) async fn obey(index: &Index, request: Request) -> Result<String, Refu
             }
             Ok(format!("{} has no name any more", member.peer))
         }
+        Request::Quota { peer } => {
+            let member = member(index, &peer).await?;
+            Ok(format!("{}  {}", member.peer, index.roster.own_quota(member.no)))
+        }
+        Request::SetQuota { peer, files, changes_per_minute } => {
+            let member = member(index, &peer).await?;
+            let quota = index.roster.own_quota(member.no).with(OwnQuota { files, changes_per_minute });
+            set_quota(index, &member, quota).await
+        }
+        Request::ResetQuota { peer } => {
+            let member = member(index, &peer).await?;
+            set_quota(index, &member, OwnQuota::default()).await
+        }
         Request::MessageOfTheDay { text: None } => Ok(index.message_of_the_day().unwrap_or_default()),
         Request::MessageOfTheDay { text: Some(text) } => {
             if text.len() > MAX_MESSAGE_BYTES {
@@ -209,6 +222,11 @@ async fn revoke(index: &Index, label: &str) -> Result<String, Refusal> {
     let (Some(invite), None) = (meant.next(), meant.next()) else { return Err(Refusal::NoSuchInvite) };
     index.store.revoke_invite(&invite.hash, now).await?;
     Ok(format!("revoked {}", invite_label(&invite.hash)))
+}
+
+async fn set_quota(index: &Index, member: &Member, quota: OwnQuota) -> Result<String, Refusal> {
+    index.roster.set_own_quota(member.no, quota).await?;
+    Ok(format!("the quota of {}: {quota}", member.peer))
 }
 
 async fn ban(index: &Index, target: BanTarget, reason: &str, days: Option<u32>) -> Result<(), Refusal> {
@@ -277,12 +295,13 @@ fn describe_invite(invite: &Invite) -> String {
 }
 
 fn describe_member(joined: &Joined) -> String {
-    let Joined { member, invite, invited_by } = joined;
+    let Joined { member, invite, invited_by, quota } = joined;
     let how = match invite {
         Some(invite) => format!("invite {}  {}", invite_label(invite), inviter(invited_by.as_ref())),
         None => "without an invite".to_owned(),
     };
-    format!("{}  {}  since {}  {how}", member.peer, shown(member.name.as_deref()), day(member.created_unix_s))
+    let own = if *quota == OwnQuota::default() { String::new() } else { format!("  {quota}") };
+    format!("{}  {}  since {}  {how}{own}", member.peer, shown(member.name.as_deref()), day(member.created_unix_s))
 }
 
 fn inviter(by: Option<&PeerId>) -> String {

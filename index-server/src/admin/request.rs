@@ -1,5 +1,7 @@
 //! What the operator may ask for, and how it stands on the socket.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 /// Peers are named by their key or their display name.
@@ -62,6 +64,20 @@ pub enum Request {
         name: String,
     },
     FreeName {
+        peer: String,
+    },
+    /// What a member may do.
+    Quota {
+        peer: String,
+    },
+    /// `None` leaves it as it is.
+    SetQuota {
+        peer: String,
+        files: Option<u64>,
+        changes_per_minute: Option<NonZeroU32>,
+    },
+    /// As for everybody.
+    ResetQuota {
         peer: String,
     },
     /// `None` asks for it; an empty one is none.

@@ -1,6 +1,7 @@
 //! Who is a member, and who is banned: asked on every request, so it is answered from memory.
 //!
-//! The store has the truth. Members are remembered once they were looked up; bans are few and all of them are here.
+//! The store has the truth. Members are remembered once they were looked up; bans and quotas of single members are few
+//! and all of them are here.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use super::bans::Bans;
 use crate::clock::now_unix_s;
 use crate::error::ApiError;
 use crate::origin::Origin;
-use crate::store::{Ban, BanTarget, MemberNo, Store, StoreError};
+use crate::store::{Ban, BanTarget, MemberNo, OwnQuota, Store, StoreError};
 
 /// So many members are remembered; then all are forgotten and looked up again. Some 10 MB.
 const REMEMBERED: usize = 100_000;
@@ -27,13 +28,15 @@ pub(crate) struct Roster {
 struct Inside {
     members: HashMap<PeerId, MemberNo>,
     bans: Bans,
+    quotas: HashMap<MemberNo, OwnQuota>,
 }
 
 impl Roster {
     pub(crate) async fn load(store: Store) -> Result<Self, StoreError> {
         let mut bans = Bans::default();
         store.bans().await?.into_iter().for_each(|ban| bans.add(ban));
-        Ok(Self { store, inside: Mutex::new(Inside { members: HashMap::new(), bans }) })
+        let quotas = store.own_quotas().await?;
+        Ok(Self { store, inside: Mutex::new(Inside { members: HashMap::new(), bans, quotas }) })
     }
 
     /// The number of a member that is not banned.
@@ -101,6 +104,16 @@ impl Roster {
     pub(crate) async fn unban(&self, target: &BanTarget) -> Result<bool, StoreError> {
         self.inside().bans.lift(target);
         self.store.unban(target, now_unix_s()).await
+    }
+
+    pub(crate) fn own_quota(&self, member: MemberNo) -> OwnQuota {
+        self.inside().quotas.get(&member).copied().unwrap_or_default()
+    }
+
+    pub(crate) async fn set_own_quota(&self, member: MemberNo, quota: OwnQuota) -> Result<(), StoreError> {
+        self.store.set_own_quota(member, quota, now_unix_s()).await?;
+        self.inside().quotas.insert(member, quota);
+        Ok(())
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {

@@ -28,7 +28,11 @@ pub(super) async fn change(
     caller: Caller,
     body: Body,
 ) -> Result<Json<ChangesAnswer>, ApiError> {
-    caller.count(&index, Limit::Changes)?;
+    let own = index.roster.own_quota(caller.member);
+    match own.changes_per_minute {
+        Some(most) => index.limits.count_own(Limit::Changes, &caller.peer, most)?,
+        None => caller.count(&index, Limit::Changes)?,
+    }
     let busy = || ApiError::busy("uploads").retry_after(COME_BACK);
     let _upload = index.uploads.admit(caller.member).ok_or_else(busy)?;
     // What comes here is unpacked already, so the limit holds for what a bomb would become.
@@ -38,12 +42,12 @@ pub(super) async fn change(
     let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<Object<ChangeSet>>(&body));
     let set = set.await.map_err(ApiError::internal)?;
     let Object(set) = set.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
-    index.to_the_end(apply(index.clone(), caller, set)).await.map_err(ApiError::internal)?.map(Json)
+    let limits = &index.settings.limits;
+    let all = Quotas { files_per_peer: limits.files_per_peer, claim_bytes_per_peer: limits.claim_bytes_per_peer };
+    index.to_the_end(apply(index.clone(), caller, set, own.apply(all))).await.map_err(ApiError::internal)?.map(Json)
 }
 
-async fn apply(index: Index, caller: Caller, set: ChangeSet) -> Result<ChangesAnswer, ApiError> {
-    let limits = &index.settings.limits;
-    let quotas = Quotas { files_per_peer: limits.files_per_peer, claim_bytes_per_peer: limits.claim_bytes_per_peer };
+async fn apply(index: Index, caller: Caller, set: ChangeSet, quotas: Quotas) -> Result<ChangesAnswer, ApiError> {
     let voter = index.keys.network_number(caller.origin.network());
     let ids: Vec<FileId> = set.add.iter().map(|addition| addition.file).collect();
     let _library = index.library(caller.member).await;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -176,6 +177,19 @@ enum Action {
         #[arg(long, conflicts_with = "new_name")]
         free: bool,
     },
+    /// Print what a member (key or name) may do, or change it; it wins over the settings, at once
+    Quota {
+        peer: String,
+        /// How many files it may list
+        #[arg(long, value_name = "N")]
+        files: Option<u64>,
+        /// How many change sets it may send; its network is not counted then
+        #[arg(long, value_name = "N")]
+        changes_per_minute: Option<NonZeroU32>,
+        /// Let it do what everybody may
+        #[arg(long, conflicts_with_all = ["files", "changes_per_minute"])]
+        reset: bool,
+    },
     /// Print the message of the day, or change it; it wins over the settings
     Motd {
         text: Option<String>,
@@ -255,6 +269,11 @@ impl Action {
             Self::Name { peer, free: true, .. } => Request::FreeName { peer },
             Self::Name { peer, new_name: Some(name), .. } => Request::Rename { peer, name },
             Self::Name { peer, .. } => Request::Name { peer },
+            Self::Quota { peer, reset: true, .. } => Request::ResetQuota { peer },
+            Self::Quota { peer, files: None, changes_per_minute: None, .. } => Request::Quota { peer },
+            Self::Quota { peer, files, changes_per_minute, .. } => {
+                Request::SetQuota { peer, files, changes_per_minute }
+            }
             Self::Motd { clear: true, .. } => Request::MessageOfTheDay { text: Some(String::new()) },
             Self::Motd { text, .. } => Request::MessageOfTheDay { text },
             Self::Export { peer } => Request::Export { peer },

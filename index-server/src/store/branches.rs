@@ -6,6 +6,7 @@ use super::Store;
 use super::accounts::{Member, read};
 use super::columns::{digest, peer};
 use super::error::StoreError;
+use super::own_quota::{self, OwnQuota};
 use super::sql::{Row, query};
 
 /// A member, and how it came in.
@@ -16,15 +17,18 @@ pub struct Joined {
     pub invite: Option<Digest>,
     /// Who had the invite made; `None`: the operator.
     pub invited_by: Option<PeerId>,
+    pub quota: OwnQuota,
 }
 
 impl Store {
     /// All members, in the order in which they came.
     pub async fn members(&self) -> Result<Vec<Joined>, StoreError> {
-        let rows =
-            query("SELECT no, peer, name, browsable, created_unix_s, invite, invited_by FROM members ORDER BY no")
-                .fetch_all(&self.accounts.readers)
-                .await?;
+        let rows = query(
+            "SELECT no, peer, name, browsable, created_unix_s, invite, invited_by, own_files, own_changes_per_minute
+             FROM members ORDER BY no",
+        )
+        .fetch_all(&self.accounts.readers)
+        .await?;
         rows.iter().map(joined).collect()
     }
 
@@ -44,7 +48,12 @@ impl Store {
 
 fn joined(row: &Row) -> Result<Joined, StoreError> {
     let (invite, by): (Option<&[u8]>, Option<&[u8]>) = (row.get("invite")?, row.get("invited_by")?);
-    Ok(Joined { member: read(row)?, invite: invite.map(digest).transpose()?, invited_by: by.map(peer).transpose()? })
+    Ok(Joined {
+        member: read(row)?,
+        invite: invite.map(digest).transpose()?,
+        invited_by: by.map(peer).transpose()?,
+        quota: own_quota::read(row)?,
+    })
 }
 
 #[cfg(test)]

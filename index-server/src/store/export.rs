@@ -7,6 +7,7 @@ use super::columns::{claim, peer};
 use super::error::StoreError;
 use super::files::file_id;
 use super::numbers::MemberNo;
+use super::own_quota::{self, OwnQuota};
 use super::reports::Report;
 use super::sql::{Row, query};
 use super::{Store, invites};
@@ -29,6 +30,7 @@ pub struct Account {
     pub created_unix_s: u64,
     pub last_seen_unix_s: u64,
     pub invited_by: Option<PeerId>,
+    pub own_quota: OwnQuota,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,11 +60,13 @@ impl Store {
     }
 
     async fn account(&self, of: &PeerId) -> Result<Option<Account>, StoreError> {
-        let row: Option<Row> =
-            query("SELECT name, browsable, created_unix_s, last_seen_unix_s, invited_by FROM members WHERE peer = $1")
-                .bind(of.as_bytes().to_vec())
-                .fetch_optional(&self.accounts.readers)
-                .await?;
+        let row: Option<Row> = query(
+            "SELECT name, browsable, created_unix_s, last_seen_unix_s, invited_by, own_files, own_changes_per_minute
+             FROM members WHERE peer = $1",
+        )
+        .bind(of.as_bytes().to_vec())
+        .fetch_optional(&self.accounts.readers)
+        .await?;
         let Some(row) = row else { return Ok(None) };
         let by: Option<&[u8]> = row.get("invited_by")?;
         Ok(Some(Account {
@@ -71,6 +75,7 @@ impl Store {
             created_unix_s: row.get("created_unix_s")?,
             last_seen_unix_s: row.get("last_seen_unix_s")?,
             invited_by: by.map(peer).transpose()?,
+            own_quota: own_quota::read(&row)?,
         }))
     }
 

@@ -9,7 +9,8 @@
 //!   peer publishes anew. So removing what is not held, or a folder that is not there, needs no error of its own.
 //! - **A collection without files and folders is none.** It is forgotten when its owner has emptied it, and a head
 //!   that says so is right about a collection that is not there.
-//! - **Quotas** count all collections of a member, staged ones included.
+//! - **Quotas** count all collections of a member, staged ones included. Who is above one, because the operator has
+//!   lowered it, may still change what makes nothing more.
 
 use choir_shared::index_api::{ChangeSet, ChangesAnswer, Phase};
 use choir_shared::library::{Head, LibraryDigest};
@@ -137,7 +138,7 @@ impl Publication {
             None => self.create(database, stage, &elsewhere).await?,
         };
         let edit = edit::plan(database, &target, set, &claims).await?;
-        self.check_totals(&edit.totals, &elsewhere)?;
+        self.check_totals(&target.totals, &edit.totals, &elsewhere)?;
         claims.save(database).await?;
         edit.save(database).await?;
         let edited = Collection {
@@ -244,17 +245,18 @@ impl Publication {
         Ok(Collection::create(database, self.member, &self.checked.set.collection, stage).await?)
     }
 
-    fn check_totals(&self, totals: &Totals, elsewhere: &Elsewhere) -> Result<(), ChangeError> {
+    fn check_totals(&self, before: &Totals, totals: &Totals, elsewhere: &Elsewhere) -> Result<(), ChangeError> {
         let Quotas { files_per_peer, claim_bytes_per_peer } = self.quotas;
         let too_many = |what: &str, most: u64| Err(ChangeError::QuotaExceeded(format!("at most {most} {what}")));
-        if elsewhere.files + totals.count > files_per_peer {
+        if totals.count > before.count && elsewhere.files + totals.count > files_per_peer {
             return too_many("files", files_per_peer);
         }
-        if elsewhere.claim_bytes + totals.claim_bytes > claim_bytes_per_peer {
+        if totals.claim_bytes > before.claim_bytes && elsewhere.claim_bytes + totals.claim_bytes > claim_bytes_per_peer
+        {
             return too_many("bytes of claims", claim_bytes_per_peer);
         }
         // A folder is there for its files.
-        if totals.folders > files_per_peer {
+        if totals.folders > before.folders && totals.folders > files_per_peer {
             return too_many("folders", files_per_peer);
         }
         let set = &self.checked.set;

@@ -1,5 +1,6 @@
 //! The operator's commands, and what makes an index refuse to start.
 
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
 
 use choir_index::admin::{AskError, Request, ask};
@@ -187,6 +188,50 @@ async fn a_branch_is_banned_with_all_who_came_through_it() {
     for (seed, expected) in [(1, 200), (2, 403), (3, 403), (4, 200)] {
         assert_eq!(world.log_in(&secret(seed), |_| {}).await.status, expected, "{seed}");
     }
+}
+
+#[tokio::test]
+async fn one_member_may_be_allowed_more_or_less_than_all_others() {
+    let world = World::start_with(|settings| {
+        settings.limits.files_per_peer = 2;
+        settings.limits.changes_per_minute = NonZeroU32::new(5).unwrap();
+    })
+    .await;
+    let (mut anna, mut bert) = (world.peer(1).await, world.peer(2).await);
+    order(&world, Request::Rename { peer: anna.id().to_string(), name: "Anna".into() }).await;
+    let quota = |files, changes: Option<u32>| Request::SetQuota {
+        peer: "anna".into(),
+        files,
+        changes_per_minute: changes.and_then(NonZeroU32::new),
+    };
+    let three = ["One", "Two", "Three"];
+    assert_eq!(order(&world, quota(Some(3), None)).await, format!("the quota of {}: at most 3 files", anna.id()));
+    assert_eq!(anna.publish(&three).await.count, 3);
+    let set = bert.change(&three);
+    assert_eq!(bert.post("/library/changes", &set).await.code(), ErrorCode::QuotaExceeded, "nobody else's");
+
+    let world = world.restart().await;
+    (anna.address, bert.address) = (world.address, world.address);
+    order(&world, quota(None, Some(9))).await;
+    let both = "at most 3 files and 9 change sets a minute";
+    assert_eq!(order(&world, Request::Quota { peer: "Anna".into() }).await, format!("{}  {both}", anna.id()));
+    let members = order(&world, Request::Members).await;
+    let (hers, his) = members.split_once('\n').unwrap();
+    assert!(hers.ends_with(both) && his.ends_with("without an invite"), "{members}");
+    let set = anna.change(&["Four"]);
+    for (sender, sets) in [(&anna, 9), (&bert, 5)] {
+        for _ in 0..sets {
+            assert_eq!(sender.post("/library/changes", &set).await.status / 100, 4, "too many files, or of another");
+        }
+        assert_eq!(sender.post("/library/changes", &set).await.code(), ErrorCode::RateLimited, "{sets}");
+    }
+
+    order(&world, Request::ResetQuota { peer: "anna".into() }).await;
+    assert!(order(&world, Request::Quota { peer: "anna".into() }).await.ends_with("as the settings say"));
+    let refused = anna.post("/library/changes", &set).await.problem();
+    assert_eq!((refused.code, refused.detail.as_deref()), (ErrorCode::QuotaExceeded, Some("at most 2 files")));
+    let audit = order(&world, Request::Audit { limit: 9 }).await;
+    assert!(audit.contains(&format!("quota of {}: {both}", anna.id())), "{audit}");
 }
 
 #[tokio::test]

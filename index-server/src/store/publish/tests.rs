@@ -172,6 +172,18 @@ async fn quotas_count_all_collections_and_what_is_staged(world: World) {
     assert!(matches!(sent, Err(ChangeError::QuotaExceeded(_))));
 }
 
+async fn who_is_above_a_lowered_quota_may_still_share_less(world: World) {
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One")), (2, &song("Two")), (3, &song("Three"))]).await;
+    let quotas = Quotas { files_per_peer: 1, claim_bytes_per_peer: 1 };
+    let more = anna.clone().change(&[(4, &song("Four"))], &[]);
+    let refused = world.store.apply(anna.no, &anna.peer(), 1, more, &quotas).await;
+    assert!(matches!(refused, Err(ChangeError::QuotaExceeded(_))));
+    let less = anna.change(&[], &[3]);
+    let applied = world.store.apply(anna.no, &anna.peer(), 1, less, &quotas).await.unwrap();
+    assert_eq!(applied.answer.count, 2);
+}
+
 async fn a_resync_is_invisible_until_its_commit(world: World) {
     let mut anna = world.member(1).await;
     anna.share(&world, &[(1, &song("One")), (2, &song("Two")), (3, &song("Three"))]).await;
@@ -414,6 +426,7 @@ on_both_databases! {
     claims_that_nobody_knows_are_asked_for,
     a_head_that_counts_otherwise_is_noticed,
     quotas_count_all_collections_and_what_is_staged,
+    who_is_above_a_lowered_quota_may_still_share_less,
     a_resync_is_invisible_until_its_commit,
     a_collection_that_was_emptied_is_forgotten_and_may_begin_again,
     a_collection_that_is_taken_away_from_an_index_is_forgotten_there,
