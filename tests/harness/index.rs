@@ -35,7 +35,15 @@ impl TestIndex {
     /// # Panics
     /// If it does not start.
     pub fn with(arguments: &[&str]) -> Self {
-        Self::begin(arguments, |_| None)
+        Self::begin(arguments, "", |_| None)
+    }
+
+    /// With other limits, as lines of the settings file, and with more arguments.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn with_limits(limits: &str, arguments: &[&str]) -> Self {
+        Self::begin(arguments, limits, |_| None)
     }
 
     /// In a namespace that is made for its folder.
@@ -43,12 +51,17 @@ impl TestIndex {
     /// # Panics
     /// If it does not start.
     pub fn inside(namespace: impl FnOnce(&Path) -> Namespace) -> Self {
-        Self::begin(&[], |folder| Some(namespace(folder)))
+        Self::begin(&[], "", |folder| Some(namespace(folder)))
     }
 
-    fn begin(arguments: &[&str], namespace: impl FnOnce(&Path) -> Option<Namespace>) -> Self {
+    fn begin(arguments: &[&str], limits: &str, namespace: impl FnOnce(&Path) -> Option<Namespace>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let extra: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut extra: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        if !limits.is_empty() {
+            let settings = folder.path().join("settings.toml");
+            fs::write(&settings, format!("[limits]\n{limits}")).expect("a folder of ours");
+            extra.extend(["--config".to_owned(), settings.to_str().expect("a plain path").to_owned()]);
+        }
         let namespace = namespace(folder.path());
         let (process, url, join_link) = run(folder.path(), "127.0.0.1:0", &extra, namespace.as_ref());
         Self { process, url, join_link, folder, extra, namespace }

@@ -128,7 +128,8 @@ fn a_search_index_with_any_of_its_files_damaged_is_built_anew() {
 
 #[test]
 fn a_catalogue_with_a_damaged_page_or_without_its_last_commits_is_published_again() {
-    let mut index = TestIndex::start();
+    // Its peers come back at random within this time, three times over.
+    let mut index = TestIndex::with_limits("reconnect_spread_seconds = 1", &[]);
     let sharer = TestPeer::new("sharer", &index);
     let guest = TestPeer::new("guest", &index);
     sharer.add_music("one.wav", &fixtures::noise("One", "Healers", 50_000, 90));

@@ -22,4 +22,5 @@ mod postgres;
 mod resume;
 mod search_at_size;
 mod simulated;
+mod slow_clients;
 mod swarm;
