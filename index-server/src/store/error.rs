@@ -81,7 +81,7 @@ pub enum OpenError {
     Damaged { path: PathBuf, reason: String },
     /// Not repaired by itself: names, invites and bans exist nowhere else.
     #[error("{0}; `choir-index check` says how much, `choir-index restore DIR` puts a backup in its place")]
-    NeedsBackup(Box<OpenError>),
+    NeedsBackup(Box<Self>),
     #[error("cannot open {path}: {error}", path = .0.display(), error = .1)]
     Database(PathBuf, #[source] sqlx::Error),
     /// A database of a later version, or one that was tampered with.
