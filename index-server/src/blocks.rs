@@ -38,9 +38,16 @@ pub(crate) enum Verdict {
 
 impl Blocks {
     pub(crate) async fn load(store: &Store) -> Result<Self, StoreError> {
-        let mut rules = Rules::default();
-        store.blocks().await?.into_iter().for_each(|block| rules.add(block));
-        Ok(Self(RwLock::new(Inside { rules, hit: HashMap::new() })))
+        Ok(Self(RwLock::new(Inside { rules: Rules::load(store).await?, hit: HashMap::new() })))
+    }
+
+    /// After another program may have changed the rules. Whether they are others now, and all files are to be looked at.
+    pub(crate) async fn reload(&self, store: &Store) -> Result<bool, StoreError> {
+        let rules = Rules::load(store).await?;
+        let mut inside = self.write();
+        let are_others = inside.rules != rules;
+        inside.rules = rules;
+        Ok(are_others)
     }
 
     pub(crate) fn add(&self, block: Block) {
@@ -102,7 +109,7 @@ impl Blocks {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 struct Rules {
     files: HashMap<FileId, Reason>,
     audio: HashMap<Digest, Reason>,
@@ -111,6 +118,12 @@ struct Rules {
 }
 
 impl Rules {
+    async fn load(store: &Store) -> Result<Self, StoreError> {
+        let mut rules = Self::default();
+        store.blocks().await?.into_iter().for_each(|block| rules.add(block));
+        Ok(rules)
+    }
+
     fn add(&mut self, block: Block) {
         let reason = Reason::from(block.reason);
         match block.target {

@@ -173,8 +173,7 @@ impl Session {
                 },
                 () = hung_up.cancelled() => Err(End::Overfull),
                 () = stopping.cancelled() => {
-                    let reconnect_spread_s = self.index.settings.limits.reconnect_spread_seconds;
-                    let farewell = FromIndex::Closing { reconnect_spread_s };
+                    let farewell = FromIndex::Closing { reconnect_spread_s: self.index.spread_of_return_s() };
                     Box::pin(self.say(&farewell)).await.and(Err(End::Stopping))
                 }
             };

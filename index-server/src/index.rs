@@ -5,6 +5,7 @@
 
 mod blocking;
 mod library_locks;
+mod replication;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -32,6 +33,7 @@ use crate::online::Online;
 use crate::origin::{Origin, Proxies};
 use crate::presence::{ConnectionNumber, Departure, Presence};
 use crate::rendezvous::address_book::AddressBook;
+use crate::replicas::Replicas;
 use crate::search::SearchEngine;
 use crate::settings::Settings;
 use crate::store::{FileNo, MemberNo, Store, StoreError};
@@ -39,6 +41,9 @@ use crate::uploads::Uploads;
 use crate::watches::Watches;
 use library_locks::LibraryLock;
 pub(crate) use library_locks::LibraryLocks;
+
+/// Two thirds of the time for which a replica's places outlive it.
+const SPREAD_AMONG_REPLICAS_S: u32 = 20;
 
 /// Cheap to clone; all clones are the same index.
 #[derive(Clone)]
@@ -73,6 +78,8 @@ pub(crate) struct Parts {
     /// Held while all files are compared with the blocks.
     pub(crate) enforcing: tokio::sync::Mutex<()>,
     pub(crate) addresses: Arc<AddressBook>,
+    /// `None` for an index that is one program.
+    pub(crate) replicas: Option<Replicas>,
     pub(crate) limits: Limits,
     pub(crate) join_host: JoinHost,
     pub(crate) rendezvous: UdpEndpoint,
@@ -150,10 +157,12 @@ impl Index {
             self.online.held_by(caller.member).unwrap_or_default()
         } else {
             let files = self.store.holdings(caller.member).await?;
-            self.gain(*caller, files.clone(), |online, member, files| online.arrive(member, files)).await;
+            self.gain(caller.peer, caller.member, files.clone(), |online, member, files| online.arrive(member, files))
+                .await;
             files
         };
         let arrival = self.presence().arrive(caller.peer, caller.member, line);
+        self.tell_replicas(|replicas| replicas.came(caller.member));
         if let Some(older) = arrival.superseded {
             older.say(FromIndex::Superseded);
         }
@@ -170,8 +179,8 @@ impl Index {
         for (peer, member) in expired {
             let _library = self.library(member).await;
             // It may have come back while the lock was waited for.
-            if !self.presence().has_place(&peer) {
-                self.lose(member).await;
+            if !self.has_place(&peer) {
+                self.leave(member).await;
             }
         }
     }
@@ -185,7 +194,8 @@ impl Index {
         }
         if let Some(member) = member {
             let _library = self.library(member).await;
-            self.lose(member).await;
+            self.tell_replicas(|replicas| replicas.forget(member));
+            self.leave(member).await;
         }
         self.measure_presence();
     }
@@ -196,7 +206,7 @@ impl Index {
         if let Some(line) = self.presence().remove(&caller.peer) {
             line.hang_up();
         }
-        self.lose(caller.member).await;
+        self.leave(caller.member).await;
         self.measure_presence();
     }
 
@@ -222,19 +232,30 @@ impl Index {
         *self.message_of_the_day.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
+    /// Within which its peers come back after this program has stopped. Where others live they come back to those, and
+    /// are to do so while their places are kept.
+    pub(crate) fn spread_of_return_s(&self) -> u32 {
+        let spread = self.settings.limits.reconnect_spread_seconds;
+        match &self.replicas {
+            Some(replicas) if replicas.has_others() => spread.min(SPREAD_AMONG_REPLICAS_S),
+            _ => spread,
+        }
+    }
+
     /// Puts everybody who comes from a network out of presence.
     pub(crate) async fn expel_network(&self, network: &Subnet) {
+        let in_network = |peer: &PeerId, _, line: &Line| {
+            let met = self.addresses.address(peer).map(|address| Origin::of(address.ip()));
+            line.origin().lies_in(network) || met.is_some_and(|met| met.lies_in(network))
+        };
+        self.expel_those(in_network).await;
+    }
+
+    async fn expel_those(&self, are_meant: impl Fn(&PeerId, MemberNo, &Line) -> bool) {
         let there: Vec<(PeerId, MemberNo)> = {
             let presence = self.presence();
-            let connections = presence.connections();
-            let in_network = |peer: &PeerId, line: &Line| {
-                let met = self.addresses.address(peer).map(|address| Origin::of(address.ip()));
-                line.origin().lies_in(network) || met.is_some_and(|met| met.lies_in(network))
-            };
-            connections
-                .filter(|(peer, _, line)| in_network(peer, line))
-                .map(|(peer, member, _)| (*peer, member))
-                .collect()
+            let meant = presence.connections().filter(|(peer, member, line)| are_meant(peer, *member, line));
+            meant.map(|(peer, member, _)| (*peer, member)).collect()
         };
         for (peer, member) in there {
             self.expel(&peer, Some(member)).await;
@@ -251,13 +272,14 @@ impl Index {
     ) -> Result<(), StoreError> {
         self.published.notify_one();
         self.learn_numbers(ids).await?;
-        if self.presence().has_place(&caller.peer) {
+        if self.has_place(&caller.peer) {
+            self.tell_replicas(|replicas| replicas.changed(caller.member));
             self.tell_blocked(&caller.peer, &added).await?;
             let change = move |online: &Online, member, added: &[FileNo]| {
                 online.remove(member, &removed);
                 online.add(member, added);
             };
-            self.gain(*caller, added, change).await;
+            self.gain(caller.peer, caller.member, added, change).await;
         }
         Ok(())
     }
@@ -288,13 +310,20 @@ impl Index {
 
     pub(crate) fn is_online(&self, peer: &PeerId) -> bool {
         self.presence().connection(peer).is_some()
+            || self.replicas.as_ref().is_some_and(|replicas| replicas.url_of(peer).is_some())
     }
 
-    /// Runs `change`, which makes the caller a source of `files`, and tells those who waited for one. A large
+    /// Whether the peer is counted as a source, wherever it has its place.
+    fn has_place(&self, peer: &PeerId) -> bool {
+        self.presence().has_place(peer) || self.replicas.as_ref().is_some_and(|replicas| replicas.has_place(peer))
+    }
+
+    /// Runs `change`, which makes a peer a source of `files`, and tells those who waited for one. A large
     /// library takes a tenth of a second, so this is no work for the threads that serve requests.
     async fn gain(
         &self,
-        caller: Caller,
+        peer: PeerId,
+        member: MemberNo,
         files: Vec<FileNo>,
         change: impl FnOnce(&Online, MemberNo, &[FileNo]) + Send + 'static,
     ) {
@@ -302,8 +331,8 @@ impl Index {
         let gained = tokio::task::spawn_blocking(move || {
             let mut awaited = index.watches().watched_among(&files);
             awaited.retain(|file| index.online.sources(*file) == 0 && !index.blocks.is_blocked(*file));
-            change(&index.online, caller.member, &files);
-            let news = index.watches().to_tell(&awaited, &caller.peer);
+            change(&index.online, member, &files);
+            let news = index.watches().to_tell(&awaited, &peer);
             for (watcher, files) in news {
                 index.say(&watcher, FromIndex::Available { files });
             }
@@ -311,6 +340,18 @@ impl Index {
         if gained.await.is_err() {
             tracing::error!("what a peer holds could not be taken over");
         }
+    }
+
+    fn tell_replicas(&self, news: impl FnOnce(&Replicas)) {
+        if let Some(replicas) = &self.replicas {
+            news(replicas);
+        }
+    }
+
+    /// A member has no place here any more.
+    async fn leave(&self, member: MemberNo) {
+        self.tell_replicas(|replicas| replicas.left(member));
+        self.lose(member).await;
     }
 
     async fn lose(&self, member: MemberNo) {

@@ -36,7 +36,7 @@ impl JoinHost {
 }
 
 /// `https://music.example/` → `music.example:443`.
-fn authority(url: &str) -> Option<String> {
+pub(crate) fn authority(url: &str) -> Option<String> {
     let (rest, port) = match url.split_once("://")? {
         ("https", rest) => (rest, 443),
         ("http", rest) => (rest, 80),

@@ -19,6 +19,8 @@ pub(crate) struct IndexKeys {
     pub(crate) secret: SecretKey,
     pub(crate) challenges: MacKey,
     pub(crate) tokens: MacKey,
+    /// Of letters between the programs that share this key.
+    pub(crate) replicas: MacKey,
     networks: MacKey,
 }
 
@@ -48,6 +50,7 @@ impl IndexKeys {
             secret: SecretKey::from_seed(seed),
             challenges: MacKey::derive(seed, "choir index challenges 1"),
             tokens: MacKey::derive(seed, "choir index tokens 1"),
+            replicas: MacKey::derive(seed, "choir index replicas 1"),
             networks: MacKey::derive(seed, "choir index networks 1"),
         }
     }

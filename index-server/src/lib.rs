@@ -15,7 +15,8 @@
 //! together.
 //!
 //! **Who is here.** `control` is one peer's WebSocket; `presence` who is online and for how long; `watches` who waits
-//! for which file; `rendezvous` where peers learn their own address, and the index learns it too.
+//! for which file; `rendezvous` where peers learn their own address, and the index learns it too; `replicas` the other
+//! programs that serve the same index.
 
 pub mod admin;
 mod admission;
@@ -39,6 +40,7 @@ pub mod online;
 mod origin;
 mod presence;
 mod rendezvous;
+mod replicas;
 mod routes;
 mod run;
 pub mod search;

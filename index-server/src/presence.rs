@@ -119,6 +119,11 @@ impl<C> Presence<C> {
         self.places.iter().filter_map(|(peer, place)| Some((peer, place.member, place.connection.as_ref()?)))
     }
 
+    /// Everybody who is online or leased.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&PeerId, MemberNo)> {
+        self.places.iter().map(|(peer, place)| (peer, place.member))
+    }
+
     /// Whether the peer is online or leased.
     pub(crate) fn has_place(&self, peer: &PeerId) -> bool {
         self.places.contains_key(peer)

@@ -11,6 +11,7 @@ mod introductions;
 mod library;
 mod me;
 mod peers;
+mod replicas;
 mod reports;
 mod search;
 mod sessions;
@@ -21,7 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use choir_shared::index_api::{ErrorCode, PREFIX};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -58,7 +59,9 @@ pub(crate) fn router(index: Index) -> Router {
         .split_for_parts();
     // Written once: anyone may ask for it, as often as they please.
     let described = Bytes::from(serde_json::to_vec(&description::with_errors(described)).unwrap_or_default());
+    let letters = Router::new().route(crate::replicas::PATH, post(replicas::deliver));
     router
+        .merge(if index.replicas.is_some() { letters } else { Router::new() })
         .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], described)))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)

@@ -6,10 +6,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
+use choir_shared::identity::IndexKey;
 use choir_shared::index_api::UdpEndpoint;
 use choir_shared::link::JoinLink;
 use tokio::runtime::Handle;
@@ -30,14 +32,15 @@ use crate::limits::Limits;
 use crate::online::Online;
 use crate::presence::Presence;
 use crate::rendezvous::{Rendezvous, RendezvousError};
+use crate::replicas::{Outbox, PostError, Replicas};
 use crate::search::Indexer;
 use crate::serve::tls::{self, TlsError};
 use crate::serve::{BindError, Listener, Server};
 use crate::settings::{Encryption, PortChoice, Settings, is_beyond_loopback};
-use crate::store::{self, Location, Store, StoreError};
+use crate::store::{self, Beat, Location, Store, StoreError};
 use crate::uploads::Uploads;
 use crate::watches::Watches;
-use crate::{admin, indexer, observe, routes, sweeper};
+use crate::{admin, indexer, observe, replicas, routes, sweeper};
 
 /// What runs when the index stops may take so long to finish. Service managers kill after 90 s or less.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -133,6 +136,18 @@ async fn run_on(
     ready: impl FnOnce(Ready),
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    if !store.belongs_to(&keys.index_key()).await? {
+        return Err(RunError::OtherOwner { key: keys.index_key(), path: data_dir.key_file() });
+    }
+    // Before anything is loaded: nothing is swept from now on that the search index does not know, and whatever changes
+    // after this is heard of.
+    let (replicas, pulse) = match &settings.replica_url {
+        Some(url) => {
+            let beat = Beat { url: url.clone(), ..Beat::default() };
+            (Some(Replicas::new(url.clone(), &keys)?), Some(store.beat(beat).await?))
+        }
+        None => (None, None),
+    };
     let roster = Arc::new(Roster::load(store.clone()).await?);
     let message_of_the_day = match store.message_of_the_day().await? {
         Some(said) => said,
@@ -163,6 +178,7 @@ async fn run_on(
         message_of_the_day: message_of_the_day.into(),
         enforcing: tokio::sync::Mutex::default(),
         addresses,
+        replicas,
         join_host: doors.join_host,
         published: Notify::new(),
         caught_up: AtomicBool::new(false),
@@ -173,6 +189,10 @@ async fn run_on(
         library_locks: LibraryLocks::default(),
     });
 
+    if let (Some(replicas), Some(pulse)) = (&index.replicas, pulse) {
+        replicas.set_versions(pulse.versions);
+        index.heed(replicas, pulse, &Outbox::default()).await?;
+    }
     let announcement = Ready {
         listeners: doors.listeners.iter().map(|door| format!("{}://{}", door.scheme(), door.address())).collect(),
         rendezvous: rendezvous_address,
@@ -230,6 +250,7 @@ fn start(
     tasks.spawn(rendezvous.run(index.stopping.clone()));
     tasks.spawn(indexer::run(index.clone(), indexer));
     tasks.spawn(sweeper::run(index.clone()));
+    tasks.spawn(replicas::run(index.clone()));
     tasks.spawn(end_leases(index.clone()));
     tasks.spawn(upkeep(index.clone()));
 }
@@ -332,6 +353,13 @@ pub enum RunError {
     Open(#[from] store::OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(
+        "the database belongs to another index than this one, whose key is {key}: all replicas of an index have the same \
+         file {path}, copied from the first"
+    )]
+    OtherOwner { key: IndexKey, path: PathBuf },
+    #[error(transparent)]
+    Replicas(#[from] PostError),
     #[error(transparent)]
     FirstInvite(#[from] FirstInviteError),
     #[error("the search index cannot be opened")]

@@ -42,6 +42,8 @@ pub struct Settings {
     pub rendezvous: Option<SocketAddr>,
     /// How others reach this index, where its own addresses do not tell.
     pub public_urls: Vec<String>,
+    /// How the other replicas of this index, and peers, reach this one. `None`: it is one program.
+    pub replica_url: Option<String>,
     pub access: Access,
     pub encryption: Encryption,
     pub proxies: Proxies,
@@ -127,6 +129,7 @@ impl Settings {
             port_choice: PortChoice::Default,
             rendezvous: None,
             public_urls: Vec::new(),
+            replica_url: None,
             access: Access::Open,
             encryption: Encryption::OwnKey,
             proxies: Proxies::default(),
@@ -146,6 +149,7 @@ impl Settings {
     fn resolve(flags: flags::RunFlags, file: file::FileSettings, data_dir: PathBuf) -> Result<Self, SettingsError> {
         let defaults = Self::new(data_dir);
         let database = database(flags.database.or(file.database).as_deref(), &defaults.data_dir)?;
+        let replica_url = replica_url(flags.replica_url.or(file.replica_url), &database)?;
         let listen = first_given(flags.listen, file.listen.unwrap_or_default());
         let (listen, port_choice) = match listen {
             addresses if addresses.is_empty() => (defaults.listen, PortChoice::Default),
@@ -166,6 +170,7 @@ impl Settings {
             port_choice,
             rendezvous: flags.rendezvous.or(file.rendezvous),
             public_urls: first_given(flags.public_url, file.public_url.unwrap_or_default()),
+            replica_url,
             encryption,
             proxies: Proxies::new(first_given(flags.trusted_proxy, file.trusted_proxies.unwrap_or_default())),
             metrics: flags.metrics.or(file.metrics),
@@ -200,6 +205,19 @@ fn database(url: Option<&str>, data_dir: &Path) -> Result<Location, SettingsErro
     }
 }
 
+/// A scheme, a host and perhaps a port: paths are appended to it.
+fn replica_url(url: Option<String>, database: &Location) -> Result<Option<String>, SettingsError> {
+    let Some(url) = url else { return Ok(None) };
+    if matches!(database, Location::Folder(_)) {
+        return Err(SettingsError::ReplicaOfFiles);
+    }
+    let trimmed = url.trim_end_matches('/');
+    match crate::join_link::authority(trimmed) {
+        Some(_) => Ok(Some(trimmed.to_owned())),
+        None => Err(SettingsError::ReplicaUrl(url)),
+    }
+}
+
 /// Whether packets to `ip` can come from another machine.
 pub(crate) fn is_beyond_loopback(ip: IpAddr) -> bool {
     !ip.to_canonical().is_loopback()
@@ -218,6 +236,10 @@ pub enum SettingsError {
     DatabaseElsewhere,
     #[error("the database is not a URL as postgres://user:password@host/database: {0}")]
     Database(#[from] InvalidPostgresUrl),
+    #[error("the replica URL {0} is none: it is http:// or https://, a host, and a port if it is another than usual")]
+    ReplicaUrl(String),
+    #[error("replicas share a database on a server: with --replica-url goes --database postgres://…")]
+    ReplicaOfFiles,
     #[error("neither HOME nor XDG_DATA_HOME is set, so give --data-dir")]
     NoHome,
 }

@@ -23,6 +23,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn run(index: Index) {
     let mut wait = AFTER_START;
     while index.stopping.run_until_cancelled(sleep(wait)).await.is_some() {
+        wait = EVERY;
+        if index.replicas.as_ref().is_some_and(|replicas| !replicas.is_first()) {
+            continue;
+        }
         let begun = Instant::now();
         match index.stopping.run_until_cancelled(sweep(&index)).await {
             Some(Ok(Swept { files, claims })) => {
@@ -34,7 +38,6 @@ pub(crate) async fn run(index: Index) {
             Some(Err(error)) => tracing::warn!(%error, "a sweep broke off; the next one begins anew"),
             None => return,
         }
-        wait = EVERY;
     }
 }
 

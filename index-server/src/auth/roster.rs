@@ -33,10 +33,16 @@ struct Inside {
 
 impl Roster {
     pub(crate) async fn load(store: Store) -> Result<Self, StoreError> {
-        let mut bans = Bans::default();
-        store.bans().await?.into_iter().for_each(|ban| bans.add(ban));
+        let bans = load_bans(&store).await?;
         let quotas = store.own_quotas().await?;
         Ok(Self { store, inside: Mutex::new(Inside { members: HashMap::new(), bans, quotas }) })
+    }
+
+    /// After another program has changed them.
+    pub(crate) async fn reload_bans(&self) -> Result<(), StoreError> {
+        let bans = load_bans(&self.store).await?;
+        self.inside().bans = bans;
+        Ok(())
     }
 
     /// The number of a member that is not banned.
@@ -65,6 +71,15 @@ impl Roster {
     /// After a member was erased.
     pub(crate) fn forget(&self, peer: &PeerId) {
         self.inside().members.remove(peer);
+    }
+
+    /// After somebody was erased or got another quota elsewhere: everybody is looked up again.
+    pub(crate) async fn reload_members(&self) -> Result<(), StoreError> {
+        let quotas = self.store.own_quotas().await?;
+        let mut inside = self.inside();
+        inside.members.clear();
+        inside.quotas = quotas;
+        Ok(())
     }
 
     pub(crate) fn is_banned(&self, peer: &PeerId) -> bool {
@@ -119,4 +134,10 @@ impl Roster {
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn load_bans(store: &Store) -> Result<Bans, StoreError> {
+    let mut bans = Bans::default();
+    store.bans().await?.into_iter().for_each(|ban| bans.add(ban));
+    Ok(bans)
 }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use choir_shared::index_api::Info;
 
 use crate::index::Index;
+use crate::replicas::Replicas;
 
 /// Major versions of the API that this program speaks.
 const PROTOCOL: u16 = 1;
@@ -25,5 +26,6 @@ pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
         rules: description.rules,
         message_of_the_day: index.message_of_the_day(),
         reconnect_spread_s: index.settings.limits.reconnect_spread_seconds,
+        replicas: index.replicas.as_ref().map(Replicas::urls).unwrap_or_default(),
     })
 }

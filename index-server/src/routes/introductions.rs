@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::index::Index;
 use crate::input;
 use crate::limits::Limit;
+use crate::replicas::{Letter, Replicas};
 
 #[utoipa::path(post, path = "/introductions", request_body = IntroductionRequest, responses((status = 200, body = Introduction), (status = 404), (status = 409)), security(("token" = [])))]
 pub(super) async fn introduce(
@@ -27,20 +28,35 @@ pub(super) async fn introduce(
         return Err(ApiError::because(ErrorCode::NotFound, "this peer does not offer this file"));
     }
     let asker = index.store.member(&caller.peer).await?;
-    let told = index.say(
-        &request.peer,
-        FromIndex::Introduction {
-            peer: caller.peer,
-            name: asker.and_then(|member| member.name),
-            file: request.file,
-            candidates: candidates(&index, &caller.peer),
-        },
-    );
-    if !told {
-        return Err(ApiError::new(ErrorCode::Offline));
-    }
+    let message = FromIndex::Introduction {
+        peer: caller.peer,
+        name: asker.and_then(|member| member.name),
+        file: request.file,
+        candidates: candidates(&index, &caller.peer),
+    };
+    let candidates = match elsewhere(&index, &request.peer) {
+        Some((replicas, url)) => write(replicas, &url, Letter { to: request.peer, message }).await,
+        None => index.say(&request.peer, message).then(|| candidates(&index, &request.peer)),
+    };
+    let candidates = candidates.ok_or_else(|| ApiError::new(ErrorCode::Offline))?;
     metrics::counter!("choir_index_introductions_total").increment(1);
-    Ok(Json(Introduction { peer: request.peer, candidates: candidates(&index, &request.peer) }))
+    Ok(Json(Introduction { peer: request.peer, candidates }))
+}
+
+fn elsewhere<'a>(index: &'a Index, peer: &PeerId) -> Option<(&'a Replicas, String)> {
+    let replicas = index.replicas.as_ref()?;
+    Some((replicas, replicas.url_of(peer)?))
+}
+
+/// Has another replica tell the peer that is connected to it, and say where it may be met.
+async fn write(replicas: &Replicas, url: &str, letter: Letter) -> Option<Vec<Candidate>> {
+    match replicas.post.send(url, &letter).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(url, error = &error as &dyn std::error::Error, "another replica cannot introduce its peer");
+            None
+        }
+    }
 }
 
 /// Whether the peer is known to hold or to fetch the file.
@@ -57,7 +73,7 @@ async fn offers(index: &Index, request: &IntroductionRequest) -> Result<bool, Ap
 }
 
 /// Where the rendezvous saw the peer; empty if it has not, and then only the peer that asks can be dialled.
-fn candidates(index: &Index, peer: &PeerId) -> Vec<Candidate> {
+pub(super) fn candidates(index: &Index, peer: &PeerId) -> Vec<Candidate> {
     let observed = index.addresses.address(peer);
     observed.map(|address| Candidate { address, kind: CandidateKind::Observed }).into_iter().collect()
 }

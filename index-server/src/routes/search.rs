@@ -1,6 +1,7 @@
 //! `GET /search`.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -47,8 +48,13 @@ pub(super) async fn held(index: &Index, caller: &Caller, query: &Query) -> Resul
     Ok(Some(index.store.holdings(member.no).await?))
 }
 
-/// A processor to search with.
+/// A processor to search with. While this replica does not know all songs yet, others do.
 pub(super) async fn permit(index: &Index) -> Result<SemaphorePermit<'_>, ApiError> {
+    if index.replicas.is_some() && !index.caught_up.load(Ordering::Relaxed) {
+        return Err(
+            ApiError::because(ErrorCode::Unavailable, "the search index is being filled").retry_after(COME_BACK)
+        );
+    }
     let permit = tokio::time::timeout(PATIENCE, index.searches.acquire()).await;
     permit.ok().and_then(Result::ok).ok_or_else(|| ApiError::busy("searches").retry_after(COME_BACK))
 }

@@ -25,9 +25,13 @@ const COMMON_NAME: &str = "choir-index";
 
 /// With the index's own key.
 pub(crate) fn own_key(secret: &SecretKey) -> Result<TlsAcceptor, TlsError> {
-    let pkcs8 = PrivatePkcs8KeyDer::from(secret.to_pkcs8_der());
-    let certificate = self_signed(&pkcs8)?;
-    acceptor(vec![certificate], pkcs8.into())
+    let certificate = own_certificate(secret)?;
+    acceptor(vec![certificate], PrivatePkcs8KeyDer::from(secret.to_pkcs8_der()).into())
+}
+
+/// The certificate of an index with this key.
+pub(crate) fn own_certificate(secret: &SecretKey) -> Result<CertificateDer<'static>, TlsError> {
+    self_signed(&PrivatePkcs8KeyDer::from(secret.to_pkcs8_der()))
 }
 
 /// With the operator's certificate chain and key, both in PEM.

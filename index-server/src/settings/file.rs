@@ -14,6 +14,7 @@ pub(super) struct FileSettings {
     pub(super) listen: Option<Vec<SocketAddr>>,
     pub(super) rendezvous: Option<SocketAddr>,
     pub(super) public_url: Option<Vec<String>>,
+    pub(super) replica_url: Option<String>,
     pub(super) access: Option<Access>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) database: Option<String>,

@@ -69,6 +69,9 @@ pub(super) struct RunFlags {
     /// How others reach this index; may be repeated, and the first stands in join links
     #[arg(long, global = true, env = "CHOIR_INDEX_PUBLIC_URL", value_name = "URL", value_delimiter = ',')]
     pub(super) public_url: Vec<String>,
+    /// How the other replicas of this index, and peers, reach this one; makes it a replica, with --database postgres://…
+    #[arg(long, global = true, env = "CHOIR_INDEX_REPLICA_URL", value_name = "URL")]
+    pub(super) replica_url: Option<String>,
     /// Who may become a member [default: open on loopback, invite beyond it]
     #[arg(long, global = true, env = "CHOIR_INDEX_ACCESS", value_enum)]
     pub(super) access: Option<Access>,

@@ -139,3 +139,14 @@ fn what_the_packaged_file_leaves_to_the_operator_is_known() {
     let settings = resolve(&[], &uncommented.collect::<Vec<_>>().join("\n")).unwrap();
     assert!(settings.log.file.is_some() && settings.metrics.is_some() && settings.rendezvous.is_some());
 }
+
+#[test]
+fn a_replica_needs_a_url_that_is_one_and_a_database_on_a_server() {
+    let server = ["--database", "postgres:///choir", "--replica-url"];
+    let with = |url| resolve(&[&server[..], &[url]].concat(), "");
+    assert_eq!(with("https://a.example:8888/").unwrap().replica_url.as_deref(), Some("https://a.example:8888"));
+    assert_eq!(resolve(&server[..2], "").unwrap().replica_url, None);
+    assert!(matches!(with("a.example:8888"), Err(SettingsError::ReplicaUrl(_))));
+    assert!(matches!(with("https://a.example/choir"), Err(SettingsError::ReplicaUrl(_))));
+    assert!(matches!(resolve(&["--replica-url", "https://a"], ""), Err(SettingsError::ReplicaOfFiles)));
+}

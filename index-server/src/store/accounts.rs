@@ -7,6 +7,7 @@ use super::error::StoreError;
 use super::invites::{Redeemed, note};
 use super::name::DisplayName;
 use super::numbers::MemberNo;
+use super::replicas::{Kept, count};
 use super::sql::{Connection, On, Row, query};
 use super::{Store, invites};
 
@@ -142,7 +143,7 @@ impl Store {
     }
 
     /// Those of the owners whose number is no longer, or never was, that of their key.
-    pub(super) async fn strangers_among(&self, owners: &[(MemberNo, PeerId)]) -> Result<Vec<MemberNo>, StoreError> {
+    pub async fn strangers_among(&self, owners: &[(MemberNo, PeerId)]) -> Result<Vec<MemberNo>, StoreError> {
         let numbers: Vec<MemberNo> = owners.iter().map(|&(no, _)| no).collect();
         let known: std::collections::HashSet<(MemberNo, PeerId)> =
             self.members_by_no(&numbers).await?.into_iter().map(|member| (member.no, member.peer)).collect();
@@ -185,8 +186,11 @@ async fn erase(database: &mut Connection, peer: &PeerId) -> Result<Option<Member
         .await?;
     let erased: Option<u32> = query("DELETE FROM members WHERE peer = $1 RETURNING no")
         .bind(peer.as_bytes().as_slice())
-        .fetch_optional(database)
+        .fetch_optional(&mut *database)
         .await?;
+    if erased.is_some() {
+        count(database, Kept::Members).await?;
+    }
     Ok(erased.map(MemberNo))
 }
 

@@ -9,6 +9,7 @@ use super::Store;
 use super::columns::time;
 use super::error::StoreError;
 use super::invites::note;
+use super::replicas::{Kept, count};
 use super::sql::{Connection, query};
 
 /// Whom a ban keeps out.
@@ -102,6 +103,7 @@ async fn insert(database: &mut Connection, ban: &Ban, now_unix_s: u64) -> Result
     .bind(time(now_unix_s))
     .execute(&mut *database)
     .await?;
+    count(database, Kept::Bans).await?;
     note(database, now_unix_s, &format!("banned {}: {}", ban.target, ban.reason)).await
 }
 
@@ -110,6 +112,7 @@ async fn remove(database: &mut Connection, target: &str, now_unix_s: u64) -> Res
     if gone == 0 {
         return Ok(false);
     }
+    count(database, Kept::Bans).await?;
     note(database, now_unix_s, &format!("lifted the ban of {target}")).await?;
     Ok(true)
 }

@@ -9,6 +9,7 @@ use super::columns::{json, time};
 use super::error::StoreError;
 use super::invites::note;
 use super::numbers::FileNo;
+use super::replicas::{Kept, count};
 use super::sql::{Connection, query};
 use super::{IndexedFile, Store};
 
@@ -150,6 +151,7 @@ async fn insert(database: &mut Connection, block: &Block, now_unix_s: u64) -> Re
     .bind(time(now_unix_s))
     .execute(&mut *database)
     .await?;
+    count(database, Kept::Blocks).await?;
     note(database, now_unix_s, &format!("blocked {}: {}", block.target, block.reason)).await
 }
 
@@ -162,6 +164,7 @@ async fn remove(database: &mut Connection, target: &BlockTarget, now_unix_s: u64
     if gone == 0 {
         return Ok(false);
     }
+    count(database, Kept::Blocks).await?;
     note(database, now_unix_s, &format!("lifted the block of {target}")).await?;
     Ok(true)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::columns::peer;
 use super::error::StoreError;
 use super::invites::note;
+use super::replicas::{Kept, count};
 use super::numbers::MemberNo;
 use super::sql::{Connection, Row, query};
 use super::{Quotas, Store};
@@ -88,6 +89,7 @@ async fn set(database: &mut Connection, member: MemberNo, quota: OwnQuota, now_u
             .await?;
     let Some(of) = of else { return Ok(()) };
     let of: PeerId = peer(&of)?;
+    count(database, Kept::Members).await?;
     note(database, now_unix_s, &format!("quota of {of}: {quota}")).await
 }
 

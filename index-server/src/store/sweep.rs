@@ -21,6 +21,7 @@ use super::columns::{json, time};
 use super::error::StoreError;
 use super::number_set::NumberSet;
 use super::numbers::MemberNo;
+use super::replicas::indexed_everywhere;
 use super::sql::{Connection, query};
 
 /// How long a row is kept that nothing names. Who moves a library to another machine is back within a week, and then
@@ -207,6 +208,8 @@ impl Batch {
         now_unix_s: u64,
         indexed_revision: u64,
     ) -> Result<u64, StoreError> {
+        let everywhere = indexed_everywhere(database).await?;
+        let indexed_revision = everywhere.map_or(indexed_revision, |least| least.min(indexed_revision));
         query(
             "DELETE FROM idle_files WHERE file > $1 AND file <= $2 AND since_unix_s IS NOT NULL
              AND file NOT IN (SELECT CAST(value AS BIGINT) FROM json_each($3))",

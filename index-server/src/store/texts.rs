@@ -3,6 +3,7 @@
 use super::Store;
 use super::error::StoreError;
 use super::invites::note;
+use super::replicas::{Kept, count};
 use super::sql::{Connection, query};
 
 const MESSAGE_OF_THE_DAY: &str = "message_of_the_day";
@@ -31,5 +32,6 @@ async fn set(database: &mut Connection, text: &str, now_unix_s: u64) -> Result<(
         .bind(text)
         .execute(&mut *database)
         .await?;
+    count(database, Kept::Texts).await?;
     note(database, now_unix_s, &format!("message of the day: {text}")).await
 }

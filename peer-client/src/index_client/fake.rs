@@ -269,6 +269,7 @@ impl Shared {
             rules: None,
             message_of_the_day: None,
             reconnect_spread_s: 0,
+            replicas: Vec::new(),
         }
     }
 

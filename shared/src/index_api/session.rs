@@ -30,6 +30,10 @@ pub struct Info {
     pub message_of_the_day: Option<String>,
     /// After a restart peers return at a random moment within so many seconds.
     pub reconnect_spread_s: u32,
+    /// URLs of all programs that serve this index at the moment; none if it is one program. What one of them refuses to
+    /// do for the moment, or does not answer, may be asked of another; sessions count at all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<String>,
 }
 
 /// A UDP port of the index.
