@@ -17,6 +17,7 @@ mod membership;
 mod merge;
 mod pinning;
 mod publish;
+mod replicas;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -123,8 +124,10 @@ impl IndexClient {
         let http = match http {
             Some(http) => http,
             None => {
-                let Membership { url, key, .. } = membership;
-                Arc::new(IndexHttp::new(url.clone(), *key, self.0.secret.clone(), Patience::default())?)
+                let Membership { url, key, replicas, .. } = membership;
+                let http = IndexHttp::new(url.clone(), *key, self.0.secret.clone(), Patience::default())?;
+                http.know_replicas(replicas);
+                Arc::new(http)
             }
         };
         let mut members = self.0.members.write().unwrap_or_else(PoisonError::into_inner);

@@ -33,6 +33,9 @@ const INDEX_ON_THIS_MACHINE: &str = "http://127.0.0.1:8888";
 /// Between two questions to a guest that does not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// Between two questions for the replicas of an index at which this peer is online: operators add one now and then.
+const LOOK_FOR_REPLICAS: Duration = Duration::from_secs(300);
+
 /// What to do without an index.
 const HOW_TO_JOIN: &str = "start one with `choir-index`, or join one with `choir join LINK`";
 
@@ -335,6 +338,7 @@ impl Indexes {
                 Ok(_) => http.rendezvous_address().await,
                 Err(error) => Err(error),
             };
+            self.remember_replicas(&http);
             let stop = cancel.child_token();
             let meeting = async {
                 match address {
@@ -352,10 +356,19 @@ impl Indexes {
                 }
                 std::future::pending::<()>().await;
             };
+            let looking = async {
+                loop {
+                    tokio::time::sleep(LOOK_FOR_REPLICAS).await;
+                    if http.info().await.is_ok() {
+                        self.remember_replicas(&http);
+                    }
+                }
+            };
             let went_offline = link.wait_for(|state| !matches!(state, LinkState::Online { .. }));
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = meeting => {}
+                () = looking => {}
                 gone = went_offline => {
                     observed.send_replace(None);
                     if gone.is_err() {
@@ -363,6 +376,16 @@ impl Indexes {
                     }
                 }
             }
+        }
+    }
+
+    /// So that the index is found again if it is reached by another URL only when this program starts next.
+    fn remember_replicas(&self, http: &IndexHttp) {
+        let mut memberships = self.memberships();
+        let known = memberships.all().into_iter().find(|membership| membership.key == http.key()).cloned();
+        let Some(known) = known.filter(|membership| membership.replicas != http.replicas()) else { return };
+        if let Err(error) = memberships.add(Membership { replicas: http.replicas(), ..known }) {
+            tracing::warn!(%error, "the replicas of an index could not be noted");
         }
     }
 

@@ -4,6 +4,7 @@
 //! - **A lost connection comes back by itself**, after a wait that doubles and is drawn at random ([`Backoff`]); an
 //!   index that says that it shuts down names the spread itself. Only a connection that lasted resets the wait, so
 //!   that an index which crashes on every welcome is not crashed ten times a second.
+//! - **Where the index has replicas**, the next one is tried after each failure.
 //! - **A connection that was superseded does not come back**: another program uses the same key, and two that took
 //!   turns in throwing each other out would never end.
 //! - **A refusal that people must settle** (ban, changed key) is asked about again rarely: bans end, keys do not.
@@ -152,7 +153,7 @@ impl<R: Reported> Control<R> {
         let mut backoff = Backoff::default();
         loop {
             self.state.send_replace(LinkState::Connecting);
-            let begun = Instant::now();
+            let (begun, at) = (Instant::now(), self.http.at());
             let end = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -160,6 +161,12 @@ impl<R: Reported> Control<R> {
             };
             if begun.elapsed() >= self.timing.stable {
                 backoff.reset();
+            }
+            if matches!(
+                &end,
+                End::Closing { .. } | End::Failed(IndexError::Unreachable { .. } | IndexError::Busy { .. })
+            ) {
+                self.http.turn_from(&at);
             }
             let (state, pause) = match end {
                 End::Stopped => return,

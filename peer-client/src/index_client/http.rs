@@ -4,6 +4,8 @@
 //!   in the signature of the ticket, which nobody else can make.
 //! - **A login is renewed by itself**, when three quarters of it are over or when the index forgets it, once for each
 //!   request. Token and ticket live in memory only.
+//! - **An index may be several programs.** What one of them does not answer, or cannot at the moment, the next is asked,
+//!   once each; sessions count at all of them ([`Replicas`]).
 //! - **No answer is waited for or read without a bound**, no redirect is followed, no proxy is asked.
 
 mod answer;
@@ -22,13 +24,14 @@ use choir_shared::index_api::{
 };
 use choir_shared::query::Query;
 use choir_shared::{FileId, PeerId};
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, Request, RequestBuilder, Url};
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 
 use super::address::IndexUrl;
 use super::error::IndexError;
 use super::pinning::{self, Expected};
+use super::replicas::Replicas;
 use login::Logins;
 
 pub(super) use answer::refusal;
@@ -46,6 +49,9 @@ const MAX_INFO_BYTES: usize = 256 * 1024;
 
 /// Most bytes of a page of files: 200 rows of 5 KiB.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// How long a question waits for one replica when there is another: answers take milliseconds, and people wait.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Change sets are JSON full of repeated names; the fastest levels already take most of it away.
 const ZSTD_LEVEL: i32 = 3;
@@ -68,7 +74,7 @@ impl Default for Patience {
 
 /// One index, its key pinned. Cheap to share; all methods may run side by side.
 pub struct IndexHttp {
-    url: IndexUrl,
+    replicas: Replicas,
     key: IndexKey,
     secret: SecretKey,
     client: Client,
@@ -104,7 +110,7 @@ impl IndexHttp {
             .build()
             .map_err(|error| impossible(error.to_string()))?;
         Ok(Self {
-            url,
+            replicas: Replicas::new(url),
             key,
             secret,
             client,
@@ -116,8 +122,29 @@ impl IndexHttp {
         })
     }
 
+    /// By which it was joined.
     pub fn url(&self) -> &IndexUrl {
-        &self.url
+        self.replicas.home()
+    }
+
+    /// The program that is asked now.
+    pub(super) fn at(&self) -> IndexUrl {
+        self.replicas.at()
+    }
+
+    /// A program does not answer, or asks to be left: another is asked from now on, if there is one.
+    pub(super) fn turn_from(&self, at: &IndexUrl) {
+        self.replicas.turn_from(at);
+    }
+
+    /// By which it can be reached as well.
+    pub fn replicas(&self) -> Vec<IndexUrl> {
+        self.replicas.others()
+    }
+
+    /// Takes over what it has said at another time.
+    pub(super) fn know_replicas(&self, replicas: &[IndexUrl]) {
+        self.replicas.learn(replicas.iter().cloned());
     }
 
     pub const fn key(&self) -> IndexKey {
@@ -145,8 +172,9 @@ impl IndexHttp {
     pub async fn info(&self) -> Result<Arc<Info>, IndexError> {
         let info = Arc::new(self.fetch_info().await?);
         if info.key != self.key {
-            return Err(IndexError::KeyChanged { url: self.url.clone(), pinned: self.key, found: Some(info.key) });
+            return Err(IndexError::KeyChanged { url: self.at(), pinned: self.key, found: Some(info.key) });
         }
+        self.replicas.learn(info.replicas.iter().filter_map(|url| url.parse().ok()));
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         Ok(info)
     }
@@ -158,7 +186,7 @@ impl IndexHttp {
 
     async fn fetch_info(&self) -> Result<Info, IndexError> {
         let request = self.request(Method::GET, &format!("{PREFIX}/info"));
-        let not_an_index = |reason: String| IndexError::NotAnIndex { url: self.url.clone(), reason };
+        let not_an_index = |reason: String| IndexError::NotAnIndex { url: self.at(), reason };
         let info: Info = match self.ask(request, MAX_INFO_BYTES).await {
             Err(IndexError::Nonsense(reason)) => return Err(not_an_index(reason)),
             Err(IndexError::Refused(problem)) if problem.status == 404 => return Err(not_an_index(problem.title)),
@@ -185,7 +213,7 @@ impl IndexHttp {
         let Some(host) = &endpoint.host else {
             return Ok(reached.map(|address| SocketAddr::new(address, endpoint.port)));
         };
-        let unknown = |reason: String| IndexError::Unreachable { url: self.url.clone(), reason };
+        let unknown = |reason: String| IndexError::Unreachable { url: self.at(), reason };
         let found =
             tokio::time::timeout(self.patience.connect, tokio::net::lookup_host((host.as_str(), endpoint.port)))
                 .await
@@ -271,7 +299,7 @@ impl IndexHttp {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.url.http(path))
+        self.client.request(method, self.at().http(path))
     }
 
     /// Sends a request that needs a login, with a fresh one if the index does not know the old one any more.
@@ -297,15 +325,45 @@ impl IndexHttp {
     }
 
     async fn send(&self, request: RequestBuilder, most: usize) -> Result<Vec<u8>, IndexError> {
-        let response = request.send().await.map_err(|error| answer::transport(&self.url, self.patience, &error))?;
+        let request = request.build().map_err(|error| answer::transport(&self.at(), self.patience, &error))?;
+        let mut replicas = self.replicas.in_turn();
+        let last = replicas.pop().unwrap_or_else(|| self.at());
+        // What carries much takes its time.
+        let patience = (request.method() == Method::GET).then_some(REPLICA_PATIENCE);
+        for url in replicas {
+            let Some(attempt) = directed(&request, &url, patience) else { break };
+            match self.send_to(&url, attempt, most).await {
+                Err(IndexError::Unreachable { .. } | IndexError::Busy { .. }) => self.turn_from(&url),
+                answer => return answer,
+            }
+        }
+        let attempt = directed(&request, &last, None).unwrap_or(request);
+        self.send_to(&last, attempt, most).await
+    }
+
+    async fn send_to(&self, url: &IndexUrl, request: Request, most: usize) -> Result<Vec<u8>, IndexError> {
+        let transport = |error| answer::transport(url, self.patience, &error);
+        let response = self.client.execute(request).await.map_err(transport)?;
         if let Some(address) = response.remote_addr() {
             self.note_reached(address);
         }
         answer::read(response, most).await.map_err(|failure| match failure {
-            answer::Failure::Transport(error) => answer::transport(&self.url, self.patience, &error),
+            answer::Failure::Transport(error) => transport(error),
             answer::Failure::Answer(error) => error,
         })
     }
+}
+
+/// The same request for another program. `None` if it cannot be said twice.
+fn directed(request: &Request, to: &IndexUrl, patience: Option<Duration>) -> Option<Request> {
+    let mut directed = request.try_clone()?;
+    let mut url: Url = to.http(request.url().path()).parse().ok()?;
+    url.set_query(request.url().query());
+    *directed.url_mut() = url;
+    if patience.is_some() {
+        *directed.timeout_mut() = patience;
+    }
+    Some(directed)
 }
 
 #[cfg(test)]

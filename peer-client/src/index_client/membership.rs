@@ -19,6 +19,9 @@ use super::address::IndexUrl;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     pub url: IndexUrl,
+    /// By which it can be reached as well, as it said last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<IndexUrl>,
     /// Pinned: nobody else can pass for this index.
     pub key: IndexKey,
     /// What its operator calls it.
@@ -38,6 +41,7 @@ impl Membership {
     pub fn new(url: IndexUrl, key: IndexKey, index_name: &str) -> Self {
         Self {
             url,
+            replicas: Vec::new(),
             key,
             index_name: index_name.to_owned(),
             name: None,
@@ -240,6 +244,16 @@ mod tests {
         assert_eq!(memberships.add(membership("new.example", 1)).unwrap(), Added::Updated);
         assert_eq!(memberships.all().len(), 1);
         assert_eq!(memberships.default().unwrap().url.host(), "new.example");
+    }
+
+    #[test]
+    fn the_replicas_of_an_index_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("indexes.json");
+        let known =
+            Membership { replicas: vec!["https://b.example:8888".parse().unwrap()], ..membership("a.example", 1) };
+        Memberships::load(&path).unwrap().add(known.clone()).unwrap();
+        assert_eq!(Memberships::load(&path).unwrap().default().unwrap().replicas, known.replicas);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Link {
     }
 
     async fn open_with(http: &IndexHttp, token: &str) -> Result<Self, IndexError> {
-        let url = http.url().clone();
+        let url = http.at();
         let request = request(&url, token)?;
         let late = || IndexError::Unreachable { url: url.clone(), reason: "no control connection in time".to_owned() };
         let opened = tokio::time::timeout(http.patience().total, async {

@@ -119,11 +119,7 @@ impl IndexHttp {
             return Err(IndexError::nonsense("a token that fits no header"));
         }
         if session.ticket.index != self.key {
-            return Err(IndexError::KeyChanged {
-                url: self.url.clone(),
-                pinned: self.key,
-                found: Some(session.ticket.index),
-            });
+            return Err(IndexError::KeyChanged { url: self.at(), pinned: self.key, found: Some(session.ticket.index) });
         }
         match session.ticket.check(&self.secret.peer_id(), now_unix_s()) {
             // A ticket that seems to have expired at once speaks of this machine's clock, and other peers have theirs.

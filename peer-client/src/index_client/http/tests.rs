@@ -238,3 +238,38 @@ async fn what_is_no_index_is_called_so() {
     index.answer_next("/info", Canned::json(&later));
     assert_eq!(peer.info().await.unwrap_err(), IndexError::Incompatible { min: 2, max: 3 });
 }
+
+#[tokio::test]
+async fn what_one_replica_cannot_do_the_next_is_asked_and_stays_the_one_to_ask() {
+    let (first, second) = (FakeIndex::new(1).await, FakeIndex::new(1).await);
+    let peer = peer_of(&first);
+    peer.login().await.unwrap();
+    peer.know_replicas(std::slice::from_ref(&second.url));
+    first.answer_next("/search", Canned::Problem(Problem::new(ErrorCode::Unavailable)));
+    for _ in 0..2 {
+        second.answer_next("/search", Canned::json(&page(1)));
+        assert_eq!(peer.search(&query()).await.unwrap().results.len(), 1);
+    }
+    assert_eq!((first.asked("GET /search"), second.asked("GET /search")), (1, 2));
+}
+
+#[tokio::test]
+async fn where_nobody_listens_any_more_the_next_replica_is_asked() {
+    let (index, gone) = (FakeIndex::new(1).await, "http://127.0.0.1:1".parse().unwrap());
+    let peer = IndexHttp::new(gone, index.secret.index_key(), secret(), Patience::default()).unwrap();
+    assert!(matches!(peer.login().await, Err(IndexError::Unreachable { .. })));
+    peer.know_replicas(std::slice::from_ref(&index.url));
+    index.answer_next("/search", Canned::json(&page(1)));
+    assert_eq!(peer.search(&query()).await.unwrap().results.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_and_no_other_replica_is_asked() {
+    let (first, second) = (FakeIndex::new(1).await, FakeIndex::new(1).await);
+    let peer = peer_of(&first);
+    peer.login().await.unwrap();
+    peer.know_replicas(std::slice::from_ref(&second.url));
+    first.answer_next("/search", Canned::Problem(Problem::new(ErrorCode::RateLimited)));
+    assert!(matches!(peer.search(&query()).await, Err(IndexError::RateLimited { .. })));
+    assert_eq!(second.asked("GET /search"), 0);
+}
