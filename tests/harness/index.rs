@@ -1,9 +1,10 @@
 //! `choir-index` on a free port with a folder of its own.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::{fs, io};
 
 use choir_shared::identity::IndexKey;
@@ -52,6 +53,27 @@ impl TestIndex {
     /// If it does not start.
     pub fn inside(namespace: impl FnOnce(&Path) -> Namespace) -> Self {
         Self::begin(&[], "", |folder| Some(namespace(folder)))
+    }
+
+    /// A replica of the index on this database, with the key of `first`, if that is not the first itself. Its limits are
+    /// none that a test could reach, and its peers come back within a second.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn replica(database: &str, first: Option<&Self>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some(first) = first {
+            fs::copy(first.data_dir().join("index.key"), folder.path().join("index.key")).expect("a key to copy");
+        }
+        let config = folder.path().join("config.toml");
+        fs::write(&config, "[limits]\nsearches_per_minute = 1000000\nreconnect_spread_seconds = 1\n")
+            .expect("a new file");
+        let listen = own_address().to_string();
+        let url = format!("http://{listen}");
+        let config = config.display().to_string();
+        let extra = ["--database", database, "--replica-url", &url, "--config", &config].map(str::to_owned).to_vec();
+        let (process, url, join_link) = run(folder.path(), &listen, &extra, None);
+        Self { process, url, join_link, folder, extra, namespace: None }
     }
 
     fn begin(arguments: &[&str], limits: &str, namespace: impl FnOnce(&Path) -> Option<Namespace>) -> Self {
@@ -135,6 +157,14 @@ impl TestIndex {
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// A free address that stays free: no other test listens at this host.
+fn own_address() -> SocketAddr {
+    static GIVEN: AtomicU16 = AtomicU16::new(1);
+    let ([high, low], pid) = (GIVEN.fetch_add(1, Ordering::Relaxed).to_be_bytes(), std::process::id().to_be_bytes());
+    let host = Ipv4Addr::new(127, pid[3] | 1, high ^ pid[2], low);
+    TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr()).expect("loopback has free ports")
 }
 
 /// Files and folders; sockets are made anew.

@@ -19,6 +19,7 @@ mod names;
 mod one_home;
 mod operators;
 mod postgres;
+mod replicas;
 mod resume;
 mod search_at_size;
 mod simulated;
