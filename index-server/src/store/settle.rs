@@ -42,7 +42,7 @@ pub(super) struct Settled {
 }
 
 impl Movement {
-    /// What moves when one collection takes the place of another.
+    /// What moves when one collection takes the place of another, in the order of the files on either database.
     pub(super) async fn between(
         database: &mut Connection,
         old: Option<CollectionNo>,
@@ -55,7 +55,8 @@ impl Movement {
              UNION ALL
              SELECT o.file, o.claim, NULL FROM holdings o
              WHERE o.collection = $1
-             AND NOT EXISTS (SELECT 1 FROM holdings n WHERE n.collection = $2 AND n.file = o.file)",
+             AND NOT EXISTS (SELECT 1 FROM holdings n WHERE n.collection = $2 AND n.file = o.file)
+             ORDER BY 1",
         )
         .bind(old.map(|no| no.0))
         .bind(new.map(|no| no.0))
