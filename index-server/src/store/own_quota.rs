@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::columns::peer;
 use super::error::StoreError;
 use super::invites::note;
-use super::replicas::{Kept, count};
 use super::numbers::MemberNo;
+use super::replicas::{Kept, count};
 use super::sql::{Connection, Row, query};
 use super::{Quotas, Store};
 
