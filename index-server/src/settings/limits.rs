@@ -7,7 +7,7 @@ use choir_shared::index_api::library::{MAX_BYTES, MAX_ENTRIES};
 use serde::{Deserialize, Serialize};
 
 /// The table `[limits]` of the settings file. "Per minute" is for one key; one network may do
-/// [`network_factor`](Self::network_factor) times as much.
+/// [`network_factor`](Self::network_factor) times as much, and a sixth of that at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {

@@ -77,7 +77,7 @@ pub struct Moved {
 pub struct Versions {
     pub bans: u64,
     pub blocks: u64,
-    /// Only those that were erased.
+    /// Only those that were erased, or got a quota of their own.
     pub members: u64,
     pub texts: u64,
 }

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::store::testing::{NOW, World, file, song};
-use crate::store::{Ban, BanTarget, Block, BlockTarget, KEPT_S};
+use crate::store::{Ban, BanTarget, Block, BlockTarget, KEPT_S, OwnQuota};
 
 /// A program that says what it is told to, and remembers what it has heard.
 struct Program {
@@ -130,9 +130,11 @@ async fn what_everybody_keeps_in_memory_is_counted_when_it_changes() {
     store.block(block.clone(), NOW).await.unwrap();
     store.unblock(&block.target, NOW).await.unwrap();
     store.set_message_of_the_day("Hello", NOW).await.unwrap();
+    let anna_no = store.member(&anna).await.unwrap().unwrap().no;
+    store.set_own_quota(anna_no, OwnQuota { files: Some(7), ..OwnQuota::default() }, NOW).await.unwrap();
     store.erase(&anna).await.unwrap();
     let versions = program.pulse(&world).await.versions;
-    assert_eq!(versions, Versions { bans: 2, blocks: 2, members: 1, texts: 1 });
+    assert_eq!(versions, Versions { bans: 2, blocks: 2, members: 2, texts: 1 });
 }
 
 #[tokio::test]
