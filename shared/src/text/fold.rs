@@ -19,6 +19,22 @@ use super::invisible::is_invisible;
 
 /// The one spelling of `text`. Folding twice changes nothing, and the spaces between words stay where they are.
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.bytes().map(folded_ascii).collect();
+    }
+    folded(text)
+}
+
+/// What remains of the rules for ASCII, which most texts are: some ten times faster.
+fn folded_ascii(byte: u8) -> char {
+    match byte {
+        b'`' => '\'',
+        _ if byte.is_ascii_control() => ' ',
+        _ => byte.to_ascii_lowercase().into(),
+    }
+}
+
+fn folded(text: &str) -> String {
     let decomposed = text
         .chars()
         .filter_map(before_decomposition)
@@ -190,6 +206,12 @@ mod tests {
         for c in ('\0'..=char::MAX).filter(|c| !c.is_control()) {
             assert_eq!(fold(&format!("{c} {c}")), format!("{0} {0}", fold(&c.to_string())), "U+{:04X}", c as u32);
         }
+    }
+
+    #[test]
+    fn ascii_folds_as_it_does_among_other_letters() {
+        let all: String = (0..=0x7f_u8).map(char::from).collect();
+        assert_eq!(fold(&all), folded(&all));
     }
 
     proptest! {

@@ -44,6 +44,10 @@ pub fn tokens(text: &str) -> Vec<String> {
         return out.list;
     }
     for chunk in folded.split(separates).filter(|chunk| has_words(chunk)) {
+        if is_plain(chunk) {
+            out.push(chunk);
+            continue;
+        }
         spoken(chunk).iter().for_each(|word| out.push_word(word, Singles::WhenAlone));
     }
     out.list
@@ -69,6 +73,10 @@ pub fn index_tokens(text: &str) -> Vec<String> {
         return out.list;
     }
     for chunk in folded.split(separates) {
+        if is_plain(chunk) {
+            out.push(chunk);
+            continue;
+        }
         if chunk == "+" || chunk.contains('&') {
             out.push("and");
         }
@@ -101,6 +109,11 @@ fn separates(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '_' | ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '|' | '"' | '~')
         || matches!(c, '“' | '”' | '„' | '«' | '»' | '‹' | '›' | '–' | '—' | '、' | '。' | '\u{3008}'..='\u{301f}')
+}
+
+/// Whether a chunk has one reading only: itself. Most have, and need not be taken apart.
+fn is_plain(chunk: &str) -> bool {
+    chunk.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn has_words(text: &str) -> bool {
@@ -192,6 +205,9 @@ impl Tokens {
     }
 
     fn push_word(&mut self, word: &str, singles: Singles) {
+        if word.is_ascii() {
+            return self.push(word);
+        }
         let chars: Vec<char> = word.chars().collect();
         for run in chars.chunk_by(|&a, &b| is_unspaced_char(a) == is_unspaced_char(b)) {
             if !run.first().copied().is_some_and(is_unspaced_char) {
@@ -293,6 +309,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_chunk_has_one_reading(chunk in "[a-z0-9]{1,20}") {
+            prop_assert!(is_plain(&chunk));
+            prop_assert_eq!(spoken(&chunk), [chunk.as_str()]);
+            let letters = signs_as_letters(&chunk);
+            prop_assert_eq!(parts(&letters), [chunk.as_str()]);
+            prop_assert_eq!(parts(&chunk), [chunk.as_str()]);
+        }
+
         #[test]
         fn a_text_is_found_by_itself(text in prop_oneof![".{0,60}", "[a-cA!$'./&+ -éが愛क\u{301}\u{94d}]{0,40}"]) {
             let index = index_tokens(&text);
