@@ -12,29 +12,19 @@ use tantivy::schema::Field;
 use tantivy::termdict::TermDictionary;
 
 use super::snapshot::Snapshot;
-use super::typo::{Neighbourhood, Proximity};
+use super::typo;
 
-/// Most completions of one beginning; each is a list of files to read. With so many, 99 of 100 beginnings of 5 to 8
-/// letters took less than 1.5 ms among 10 million files (`research/index_measured.md`).
+/// Most completions of one long beginning; each is a list of files to read.
 pub(super) const MAX_COMPLETIONS: usize = 64;
 
 /// Most words of one segment that are looked at for completions.
 const MAX_WALK: usize = 4_096;
 
-/// Most words of one segment that are looked at for typing errors.
-const MAX_TYPO_WALK: usize = 65_536;
-
-/// Further words are stepped over one by one before the walk jumps, because a jump costs as much as some steps.
-const STEPS_BEFORE_JUMP: usize = 8;
-
-/// Words with a typing error are asked for as the most frequent of these.
+/// Misspelt words are asked for as the most frequent of these.
 pub(super) const MAX_ALTERNATIVES: usize = 3;
 
-/// From this length on two errors are forgiven; in shorter words two changes make too many other words.
-const LONG_WORD_CHARS: usize = 8;
-
 /// A word and the number of files that have it.
-type Frequencies = HashMap<String, u64>;
+pub(super) type Frequencies = HashMap<String, u64>;
 
 impl Snapshot {
     /// The number of files with `word`.
@@ -64,18 +54,28 @@ impl Snapshot {
     }
 
     /// The words that somebody may have meant who wrote `word`: with the same first letter, in at least as many files.
-    pub(super) fn alternatives(&self, field: Field, word: &str) -> io::Result<Vec<String>> {
-        let radius = if word.chars().count() < LONG_WORD_CHARS { 1 } else { 2 };
-        let Some(first) = word.chars().next() else { return Ok(Vec::new()) };
-        let mut words = Frequencies::new();
-        self.each_dictionary(field, |dictionary| {
-            let mut neighbourhood = Neighbourhood::new(word, radius);
-            walk(dictionary, first, &mut neighbourhood, |near, files| add(&mut words, near, files))
-        })?;
+    pub(super) fn alternatives(&self, field: Field, word: &str) -> tantivy::Result<Vec<String>> {
+        let mut words = self.near(field, word)?;
         words.remove(word);
         let least = self.frequency(field, word)?.max(1);
         words.retain(|_, files| *files >= least);
         Ok(most_frequent(words, MAX_ALTERNATIVES))
+    }
+
+    /// All words near `word` that begin with the same letter.
+    pub(super) fn near(&self, field: Field, word: &str) -> tantivy::Result<Frequencies> {
+        let neighbourhood = typo::neighbourhood(word)?;
+        let first = word.chars().next().map(String::from).unwrap_or_default();
+        let end = after(first.as_bytes());
+        let mut words = Frequencies::new();
+        self.each_dictionary(field, |dictionary| {
+            let mut stream = dictionary.search(&neighbourhood).ge(&first).lt(&end).into_stream()?;
+            while let Some((word, found)) = stream.next() {
+                add(&mut words, word, found.doc_freq);
+            }
+            Ok(())
+        })?;
+        Ok(words)
     }
 
     fn each_dictionary(&self, field: Field, mut look: impl FnMut(&TermDictionary) -> io::Result<()>) -> io::Result<()> {
@@ -85,42 +85,6 @@ impl Snapshot {
         }
         Ok(())
     }
-}
-
-/// Shows all words of the neighbourhood that begin with `first`.
-fn walk(
-    dictionary: &TermDictionary,
-    first: char,
-    neighbourhood: &mut Neighbourhood,
-    mut found: impl FnMut(&[u8], u32),
-) -> io::Result<()> {
-    let mut buffer = [0; 4];
-    let end = after(first.encode_utf8(&mut buffer).as_bytes());
-    let mut stream = dictionary.range().ge(&buffer[..first.len_utf8()]).lt(&end).into_stream()?;
-    let mut far: Vec<u8> = Vec::new();
-    let mut steps = 0;
-    for _ in 0..MAX_TYPO_WALK {
-        let Some((word, info)) = stream.next() else { break };
-        if !far.is_empty() && word.starts_with(&far) {
-            steps += 1;
-            if steps > STEPS_BEFORE_JUMP {
-                stream = dictionary.range().ge(after(&far)).lt(&end).into_stream()?;
-                far.clear();
-            }
-            continue;
-        }
-        // Words come from claims, which are text.
-        let Ok(text) = std::str::from_utf8(word) else { continue };
-        match neighbourhood.proximity(text) {
-            Proximity::Near => found(word, info.doc_freq),
-            Proximity::Far => {}
-            Proximity::FarFrom { bytes } => {
-                far = word.get(..bytes).unwrap_or_default().to_vec();
-                steps = 0;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The first text behind all that begin with `beginning`. No byte of UTF-8 is so great that it could not be counted up.

@@ -18,9 +18,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use super::schema::{MAX_PREFIX_CHARS, audio_key};
 use super::snapshot::Snapshot;
-
-/// Shorter words are not taken for misspelt: too many others are one letter away.
-const LEAST_MISSPELT_CHARS: usize = 4;
+use super::typo;
 
 /// What a file must have.
 #[derive(Clone, Debug)]
@@ -91,11 +89,11 @@ impl Plan {
     }
 
     /// The plan that also takes similar words for the rarest one; `None` if there are no similar words.
-    pub(super) fn corrected(&self, snapshot: &Snapshot) -> io::Result<Option<Self>> {
+    pub(super) fn corrected(&self, snapshot: &Snapshot) -> tantivy::Result<Option<Self>> {
         let mut rarest: Option<(u64, usize)> = None;
         for (position, clause) in self.clauses.iter().enumerate() {
-            let long = |word: &&String| word.chars().count() >= LEAST_MISSPELT_CHARS && !is_unspaced(word);
-            let Some(word) = clause.word.as_ref().filter(long) else { continue };
+            let doubtful = |word: &&String| typo::may_be_misspelt(word) && !is_unspaced(word);
+            let Some(word) = clause.word.as_ref().filter(doubtful) else { continue };
             let found = (snapshot.frequency(clause.field, word)?, position);
             rarest = Some(rarest.map_or(found, |rarest| rarest.min(found)));
         }

@@ -26,7 +26,7 @@ const BOOST: f32 = 0.5 / 7.9;
 const STEPS_PER_UNIT: f32 = 64.0;
 
 /// Longer beginnings have no list of their own.
-const MAX_LISTED_CHARS: usize = 4;
+const MAX_LISTED_CHARS: usize = 8;
 
 const FREQUENT: usize = 64;
 

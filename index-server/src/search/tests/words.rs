@@ -137,16 +137,69 @@ fn popularity_breaks_ties_and_then_availability_does() {
 }
 
 #[test]
-fn the_completions_of_a_beginning_are_the_commonest() {
+fn the_completions_of_a_long_beginning_are_the_commonest() {
     // More words than are looked up, each in one file but for the one in two.
     let mut claims: Vec<Claim> =
-        (0..dictionary::MAX_COMPLETIONS).map(|n| song("x", &format!("beginning{n}"))).collect();
-    claims.extend([song("x", "beginningz"), song("y", "beginningz"), song("z", "beginn")]);
+        (0..dictionary::MAX_COMPLETIONS).map(|n| song("x", &format!("beginnings{n}"))).collect();
+    claims.extend([song("x", "beginningsz"), song("y", "beginningsz"), song("z", "beginnings")]);
     let last = claims.len() as u32;
-    let found = Catalogue::with(claims).search(SearchParams { limit: Some(200), ..words("beginn") });
+    let found = Catalogue::with(claims).search(SearchParams { limit: Some(200), ..words("beginnings") });
     let found = numbers(&found);
     assert!([last, last - 1, last - 2].iter().all(|no| found.contains(no)));
     assert_eq!(found.len(), dictionary::MAX_COMPLETIONS + 1);
+}
+
+/// Letters left out, put in, changed, or swapped with their neighbour: the textbook's table, whole (L. Boytsov,
+/// "Indexing methods for approximate dictionary searching", 2011, section 2.1).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let changed = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let plain = changed.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    if swapped { plain.min(table[i - 2][j - 2] + 1) } else { plain }
+                }
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+#[test]
+fn the_words_near_a_word_are_those_of_the_textbook() {
+    /// One slip is forgiven in the first, two in the others, which have eight letters.
+    const ASKED: [&str; 4] = ["abжb", "жabba", "abababab", "bbжabaab"];
+    let longer = |words: &[String]| -> Vec<String> {
+        words.iter().flat_map(|word| ["a", "b", "ж"].map(|letter| format!("{word}{letter}"))).collect()
+    };
+    let mut words = vec![String::new()];
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        words = longer(&words);
+        all.extend(words.clone());
+    }
+    // Of the long words those that end like one asked for: there are thousands.
+    all.extend(words.iter().flat_map(|word| ["bab", "aab", "baba", "b"].map(|end| format!("{word}{end}"))));
+    let title = |words: &[String]| song("x", &words.join(" "));
+    let catalogue = Catalogue::with(all.chunks(20).map(title));
+    let snapshot = catalogue.engine.snapshot();
+    for asked in ASKED {
+        let slips = if asked.chars().count() < 8 { 1 } else { 2 };
+        let mut near: Vec<String> = snapshot.near(snapshot.fields.all, asked).unwrap().into_keys().collect();
+        let is_near = |word: &&String| word.chars().next() == asked.chars().next() && distance(asked, word) <= slips;
+        let mut expected: Vec<String> = all.iter().filter(is_near).cloned().collect();
+        near.sort_unstable();
+        expected.sort_unstable();
+        expected.dedup();
+        assert!(expected.len() > 5, "{asked}");
+        assert_eq!(near, expected, "{asked}");
+    }
 }
 
 #[test]
