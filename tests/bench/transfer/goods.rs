@@ -16,6 +16,10 @@ pub(crate) struct Goods {
 const SONGS: usize = 200;
 const SONG_BYTES: usize = 2_100_000;
 
+/// As many as five evenings' songs, as large as four minutes from a disc are without loss.
+const LOSSLESS_SONGS: usize = 100;
+const LOSSLESS_BYTES: usize = 20_000_000;
+
 impl Goods {
     pub(crate) fn one_file(place: &Path, bytes: usize) -> anyhow::Result<Self> {
         let path = place.join("Bench - Long Song.wav");
@@ -24,10 +28,17 @@ impl Goods {
     }
 
     pub(crate) fn songs(place: &Path) -> anyhow::Result<Self> {
-        let folder = place.join("Songs");
+        Self::folder(place.join("Songs"), SONGS, SONG_BYTES)
+    }
+
+    pub(crate) fn lossless(place: &Path) -> anyhow::Result<Self> {
+        Self::folder(place.join("Lossless"), LOSSLESS_SONGS, LOSSLESS_BYTES)
+    }
+
+    fn folder(folder: PathBuf, songs: usize, bytes: usize) -> anyhow::Result<Self> {
         fs::create_dir(&folder)?;
-        for number in 1..=SONGS {
-            let song = fixtures::noise(&format!("Song {number}"), "Bench", SONG_BYTES, number as u64);
+        for number in 1..=songs {
+            let song = fixtures::noise(&format!("Song {number}"), "Bench", bytes, number as u64);
             fs::write(folder.join(format!("{number:03} Song.wav")), song)?;
         }
         Self::at(folder)

@@ -1,29 +1,37 @@
 //! `cargo bench-transfer`: whole processes, verified and on disk, beside the bounds that this machine sets and beside
 //! what else people use, in one run.
 //!
-//! Three parts: one file of 1 GiB from one source, a folder of 200 songs from one source, and taking these songs into
-//! a library. In each the candidates alternate and the medians are compared, because machines are shared and noisy.
+//! Five parts: one file of 1 GiB from one source, a file from four sources, a folder of 200 songs from one source, and
+//! taking these songs into a library, and larger ones from the disk. In each the candidates alternate and the medians are compared, because machines are shared and noisy.
 //! Both ends share this machine, in every row. Programs that are not installed are left out, and named. With `--write`
 //! the tables replace those of the last run in docs/PERFORMANCE.md.
 
 mod bound;
 mod choir;
+mod cold;
 mod goods;
 mod others;
 mod raw;
+mod report;
 mod usage;
 
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::Context as _;
 use clap::Parser;
 use harness::record;
 
 use self::goods::Goods;
-use self::usage::Run;
+use self::report::{Candidate, Medians, compare, ratios, table};
 
 const FILE_BYTES: usize = 1 << 30;
+
+/// What four sources of [`SOURCE_RATE`] send in eight seconds.
+const SHARED_BYTES: usize = 100_000_000;
+const SOURCES: usize = 4;
+
+/// 25 Mbit/s, in bytes a second.
+const SOURCE_RATE: u32 = 3_125_000;
 
 /// What crosses the internet whole, and what path MTU discovery finds on loopback.
 const DATAGRAMS: [u16; 2] = [1452, 6500];
@@ -36,28 +44,13 @@ struct Options {
     /// Choir and its bounds only.
     #[arg(long)]
     alone: bool,
-    /// One part only: file, folder or library.
+    /// One part only: file, sources, folder, library or cold.
     #[arg(long)]
     part: Option<String>,
     /// Put the tables into docs/PERFORMANCE.md.
     #[arg(long)]
     write: bool,
 }
-
-/// Something that is done once in each round.
-struct Candidate {
-    name: String,
-    run: Box<dyn FnMut() -> anyhow::Result<Run>>,
-}
-
-impl Candidate {
-    fn new(name: impl Into<String>, run: impl FnMut() -> anyhow::Result<Run> + 'static) -> Self {
-        Self { name: name.into(), run: Box::new(run) }
-    }
-}
-
-/// The run in the middle, by time, of each candidate.
-type Medians = Vec<(String, Run)>;
 
 fn main() -> anyhow::Result<()> {
     choir_peer::index_client::install_crypto();
@@ -71,14 +64,20 @@ fn main() -> anyhow::Result<()> {
     if wants("file") {
         tell("file", one_file(place.path(), &options)?)?;
     }
+    if wants("sources") {
+        tell("sources", sources(place.path(), &options)?)?;
+    }
     if wants("folder") || wants("library") {
         let songs = Rc::new(Goods::songs(place.path())?);
         if wants("folder") {
-            tell("folder", folder(&songs, &options)?)?;
+            tell("folder", folder(place.path(), &songs, &options)?)?;
         }
         if wants("library") {
             tell("library", library(place.path(), &songs, &options)?)?;
         }
+    }
+    if wants("cold") {
+        tell("cold", cold::measure(place.path(), options.rounds)?)?;
     }
     Ok(())
 }
@@ -98,20 +97,37 @@ fn one_file(place: &Path, options: &Options) -> anyhow::Result<String> {
         candidates.extend(others::installed(&goods)?);
     }
     let medians = compare(candidates, options.rounds)?;
-    Ok(table(&medians, goods.bytes) + "\n" + &bounds(place, &medians, options.rounds)?)
+    let beside = ratios(&medians, "choir get, 6500", &["sendme", "libtorrent", "curl"]);
+    Ok(table(&medians, goods.bytes) + &beside + "\n" + &bounds(place, &medians, options.rounds)?)
+}
+
+/// One file from four sources, each of which sends no faster than a home does.
+fn sources(place: &Path, options: &Options) -> anyhow::Result<String> {
+    let goods = Rc::new(Goods::one_file(place, SHARED_BYTES)?);
+    let mut sharers = choir::Sharer::several(&goods, SOURCES, SOURCE_RATE)?;
+    let run = Candidate::new("choir get from four sources of 25 Mbit/s", move || sharers.get());
+    let medians = compare(vec![run], options.rounds)?;
+    let sum = SOURCES as f64 * f64::from(SOURCE_RATE);
+    let rate = medians.first().map_or(0.0, |(_, run)| goods.bytes as f64 / run.seconds);
+    Ok(format!("{}\nOf the sum of their limits: {:.2}.\n", table(&medians, goods.bytes), rate / sum))
 }
 
 /// A folder of 200 songs from one source.
-fn folder(songs: &Rc<Goods>, options: &Options) -> anyhow::Result<String> {
+fn folder(place: &Path, songs: &Rc<Goods>, options: &Options) -> anyhow::Result<String> {
     let mut candidates = Vec::new();
     for datagram in DATAGRAMS {
         let mut sharer = choir::Sharer::of(songs, datagram)?;
         candidates.push(Candidate::new(format!("choir get --folder, {datagram}-byte datagrams"), move || sharer.get()));
     }
+    let whole = Rc::new(Goods::one_file(place, usize::try_from(songs.bytes)?)?);
+    let mut sharer = choir::Sharer::of(&whole, DATAGRAMS[1])?;
+    candidates.push(Candidate::new("choir get, one file of as many bytes", move || sharer.get()));
     if !options.alone {
         candidates.extend(others::installed(songs)?);
     }
-    Ok(table(&compare(candidates, options.rounds)?, songs.bytes))
+    let medians = compare(candidates, options.rounds)?;
+    let beside = ratios(&medians, "choir get --folder, 6500", &["choir get, one file", "sendme"]);
+    Ok(table(&medians, songs.bytes) + &beside)
 }
 
 /// The same songs, hashed and shared.
@@ -122,42 +138,10 @@ fn library(place: &Path, songs: &Rc<Goods>, options: &Options) -> anyhow::Result
         Candidate::new("choir hash", move || choir::hash(&hashed)),
         Candidate::new("sha256sum", move || others::sha256sum(&summed)),
     ];
-    let table = table(&compare(candidates, options.rounds)?, songs.bytes);
+    let medians = compare(candidates, options.rounds)?;
+    let table = table(&medians, songs.bytes) + &ratios(&medians, "choir hash", &["sha256sum"]);
     let bound = bound::measure(place, songs.bytes as usize, options.rounds)?;
     Ok(format!("{table}\nHashing the bytes in lanes, on one core: {:.2} CPU s.\n", bound.hash_cpu))
-}
-
-fn compare(mut candidates: Vec<Candidate>, rounds: usize) -> anyhow::Result<Medians> {
-    let mut runs: Vec<Vec<Run>> = candidates.iter().map(|_| Vec::new()).collect();
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        for (candidate, runs) in candidates.iter_mut().zip(&mut runs) {
-            runs.push((candidate.run)().with_context(|| candidate.name.clone())?);
-        }
-    }
-    let median = |(candidate, mut runs): (Candidate, Vec<Run>)| {
-        runs.sort_by(|left, right| left.seconds.total_cmp(&right.seconds));
-        (candidate.name, runs[runs.len() / 2])
-    };
-    Ok(candidates.into_iter().zip(runs).map(median).collect())
-}
-
-fn table(medians: &Medians, bytes: u64) -> String {
-    let head = "| | MB/s | s | CPU s receiving | CPU s sending | peak MiB receiving | peak MiB sending |\n";
-    let mut table = format!("{head}|---|---|---|---|---|---|---|\n");
-    for (name, run) in medians {
-        let rate = bytes as f64 / run.seconds / 1e6;
-        let mebibytes = |bytes: u64| if bytes == 0 { "–".to_owned() } else { (bytes >> 20).to_string() };
-        table += &format!(
-            "| {name} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |\n",
-            run.seconds,
-            run.receiving.cpu_seconds,
-            run.sending.cpu_seconds,
-            mebibytes(run.receiving.peak_bytes),
-            mebibytes(run.sending.peak_bytes)
-        );
-    }
-    table
 }
 
 /// What this machine allows at best: as fast as the disk takes it, and as the cores do the least that must be done.

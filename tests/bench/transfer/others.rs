@@ -10,8 +10,8 @@ use anyhow::{Context as _, ensure};
 use harness::process::Process;
 use tempfile::TempDir;
 
-use crate::Candidate;
 use crate::goods::{Goods, files_of};
+use crate::report::Candidate;
 use crate::usage::{Run, Usage, measure};
 
 /// A Python that has libtorrent, where the usual one has not.
