@@ -60,7 +60,11 @@ impl TryFrom<&[u8]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // An index writes thousands of hashes for each change set.
+        let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        let mut text = String::with_capacity(2 * self.0.len());
+        self.0.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 0xf)]));
+        f.write_str(&text)
     }
 }
 
