@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::data_dir::write_secret;
+use crate::giving_way::giving_way;
 use crate::index::Index;
 use crate::search::{Indexer, IndexerError, SearchEngine};
 use crate::store::{Store, StoreError};
@@ -38,7 +39,7 @@ pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, Searc
     let (identity, swept) = (store.catalogue_identity().await?, store.swept_revision().await?);
     let newest = store.revision().await?;
     let folder = folder.to_owned();
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = giving_way(move || {
         if is_of(&folder, &identity) {
             let opened = SearchEngine::open(&folder)?;
             match opened.0.last_revision() {
@@ -60,7 +61,7 @@ pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, Searc
         write_secret(&folder.join(MARKER), &identity).map_err(IndexerError::from)?;
         Ok(SearchEngine::open(&folder)?)
     });
-    opened.await.map_err(|_| OpenError::Panicked)?
+    opened.await.map_err(IndexerError::from)?
 }
 
 /// Whether the search index in `folder` was made from the catalogue of this identity.
@@ -74,8 +75,6 @@ pub enum OpenError {
     Indexer(#[from] IndexerError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the search index could not be opened")]
-    Panicked,
 }
 
 impl From<std::io::Error> for OpenError {
@@ -163,7 +162,7 @@ impl Feed {
         work: impl FnOnce(&mut Indexer) -> Result<(), IndexerError> + Send + 'static,
     ) -> Result<(), FeedError> {
         let mut indexer = self.indexer.take().ok_or(FeedError::Lost)?;
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = giving_way(move || {
             let outcome = work(&mut indexer);
             (indexer, outcome)
         });

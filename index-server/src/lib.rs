@@ -27,6 +27,7 @@ mod control;
 mod data_dir;
 mod error;
 mod first_invite;
+mod giving_way;
 mod index;
 mod indexer;
 mod input;

@@ -19,7 +19,7 @@ use sqlx::{Executor, Postgres, Sqlite};
 
 use super::error::StoreError;
 
-pub(super) use connection::{Connect, Connection, Readers, STATEMENT_TIME, in_time};
+pub(super) use connection::{Connect, Connection, Readers, STATEMENT_TIME, ToSqlite, in_time};
 pub(super) use row::{FromRow, Row};
 pub(super) use value::Value;
 

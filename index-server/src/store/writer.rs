@@ -198,7 +198,7 @@ mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
 
     use super::*;
-    use crate::store::sql::query;
+    use crate::store::sql::{ToSqlite, query};
 
     /// A table whose rows must point at each other by the time of the commit.
     async fn writer(dir: &std::path::Path) -> (Writer, SqliteConnectOptions) {
@@ -206,7 +206,8 @@ mod tests {
         let mut connection = connect.connect().await.unwrap();
         let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, next INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
         sqlx::query(table).execute(&mut connection).await.unwrap();
-        (Writer::spawn(Connect::Sqlite(Box::new(connect.clone())), connection.into(), &TaskTracker::new()), connect)
+        let to = ToSqlite { options: connect.clone(), gives_way: false };
+        (Writer::spawn(Connect::Sqlite(Box::new(to)), connection.into(), &TaskTracker::new()), connect)
     }
 
     enum Then {

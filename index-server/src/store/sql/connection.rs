@@ -8,6 +8,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use tokio::runtime::Handle;
+
+use crate::giving_way::giving_way;
 use crate::store::error::StoreError;
 
 /// How long a database on another machine may take for one statement, or to be connected to. Whatever a request asks
@@ -17,8 +20,15 @@ pub(in crate::store) const STATEMENT_TIME: Duration = Duration::from_secs(20);
 /// How to reach a database for writing.
 #[derive(Clone)]
 pub(in crate::store) enum Connect {
-    Sqlite(Box<SqliteConnectOptions>),
+    Sqlite(Box<ToSqlite>),
     Postgres(Box<PgConnectOptions>),
+}
+
+#[derive(Clone)]
+pub(in crate::store) struct ToSqlite {
+    pub(in crate::store) options: SqliteConnectOptions,
+    /// Whether its statements give way to what others wait for.
+    pub(in crate::store) gives_way: bool,
 }
 
 /// One connection.
@@ -37,9 +47,20 @@ pub(in crate::store) enum Readers {
 impl Connect {
     pub(in crate::store) async fn connect(&self) -> Result<Connection, StoreError> {
         match self {
-            Self::Sqlite(options) => Ok(options.connect().await?.into()),
+            Self::Sqlite(database) => Ok(database.connect().await?.into()),
             Self::Postgres(options) => in_time(STATEMENT_TIME, async { Ok(options.connect().await?.into()) }).await,
         }
+    }
+}
+
+impl ToSqlite {
+    pub(in crate::store) async fn connect(&self) -> sqlx::Result<SqliteConnection> {
+        if !self.gives_way {
+            return self.options.connect().await;
+        }
+        // The thread that works for a connection is started by whichever asks for the connection.
+        let (options, runtime) = (self.options.clone(), Handle::current());
+        giving_way(move || runtime.block_on(options.connect())).await.map_err(sqlx::Error::Io)?
     }
 }
 
