@@ -27,8 +27,9 @@ use super::left_out::Reason;
 use super::stamp::Stamp;
 use super::tags;
 
-/// Large enough for disks that seek, small enough to stop soon; a multiple of what the hash lanes take at once.
-const READ_BYTES: usize = 1 << 20;
+/// What the widest hash lanes take at once, and small enough to be hashed twice out of a core's own cache; the kernel
+/// reads further ahead.
+const READ_BYTES: usize = 256 << 10;
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -22,7 +22,7 @@ pub(crate) struct Bound {
 }
 
 pub(crate) fn measure(place: &Path, bytes: usize, rounds: usize) -> anyhow::Result<Bound> {
-    let piece: Vec<u8> = (0..PIECE_BYTES).map(|n| (n * 31 + (n >> 8) * 17) as u8).collect();
+    let piece = piece();
     let (mut disk, mut hash_cpu, mut write_cpu) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let begun = cpu()?;
@@ -47,6 +47,29 @@ pub(crate) fn measure(place: &Path, bytes: usize, rounds: usize) -> anyhow::Resu
     }
     let cores = std::thread::available_parallelism()?.get();
     Ok(Bound { cores, disk: median(disk), hash_cpu: median(hash_cpu), write_cpu: median(write_cpu) })
+}
+
+/// Seconds until all cores together have hashed so many bytes, each a piece of its own again and again.
+pub(crate) fn hashed_on_all_cores(bytes: usize, rounds: usize) -> anyhow::Result<f64> {
+    let cores = std::thread::available_parallelism()?.get();
+    let hash = || {
+        let piece = piece();
+        let mut hashes: Vec<Digest> = Vec::new();
+        for _ in 0..bytes / PIECE_BYTES / cores {
+            hashes.clear();
+            hash_leaves(&piece, &mut hashes);
+        }
+    };
+    let once = || {
+        let start = Instant::now();
+        std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(hash))));
+        start.elapsed().as_secs_f64()
+    };
+    Ok(median((0..rounds).map(|_| once()).collect()))
+}
+
+fn piece() -> Vec<u8> {
+    (0..PIECE_BYTES).map(|n| (n * 31 + (n >> 8) * 17) as u8).collect()
 }
 
 fn cpu() -> anyhow::Result<f64> {

@@ -22,27 +22,21 @@ pub(crate) struct Sharer {
 impl Sharer {
     /// Shares `goods` on an index of its own.
     pub(crate) fn of(goods: &Rc<Goods>, datagram: u16) -> anyhow::Result<Self> {
-        Self::start(goods, 1, vec![("CHOIR_DATAGRAM_BYTES", datagram.to_string())], &[])
+        Self::start(goods, 1, vec![("CHOIR_DATAGRAM_BYTES", datagram.to_string())])
     }
 
     /// So many share it, and send no more than `limit` bytes a second each.
     pub(crate) fn several(goods: &Rc<Goods>, sharers: usize, limit: u32) -> anyhow::Result<Self> {
-        Self::start(goods, sharers, Vec::new(), &["config", "set", "upload_limit", &limit.to_string()])
+        Self::start(goods, sharers, vec![("CHOIR_UPLOAD_LIMIT", limit.to_string())])
     }
 
-    fn start(
-        goods: &Rc<Goods>,
-        sharers: usize,
-        environment: Vec<(&'static str, String)>,
-        prepare: &[&str],
-    ) -> anyhow::Result<Self> {
+    fn start(goods: &Rc<Goods>, sharers: usize, environment: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         let index = TestIndex::start();
         let mut daemons = Vec::new();
         let set: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         for number in 1..=sharers {
             let peer = TestPeer::new(&format!("sharer {number}"), &index);
             goods.link_into(&peer.music())?;
-            ensure!(prepare.is_empty() || peer.run(prepare).code == 0, "{prepare:?} is obeyed");
             let daemon = peer.daemon_with_environment(&set);
             ensure!(peer.share().code == 0, "it is shared");
             daemons.push((peer, daemon));
