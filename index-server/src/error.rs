@@ -13,6 +13,7 @@ use choir_shared::index_api::{ErrorCode, PROBLEM_JSON, Problem};
 
 use crate::search::SearchError;
 use crate::store::{ChangeError, EnrolError, RenameError, ReportError, StoreError};
+use crate::uploads::UploadError;
 
 /// The store is away while the index stops or starts, and while its database or its disk is.
 const STORE_COMES_BACK: Duration = Duration::from_secs(5);
@@ -127,6 +128,17 @@ impl From<ChangeError> for ApiError {
             ChangeError::NoSuchMember => Self::new(ErrorCode::NotLoggedIn),
             ChangeError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        let code = match error {
+            UploadError::TooLarge(_) => ErrorCode::TooLarge,
+            UploadError::TooSlow(_) => ErrorCode::TooSlow,
+            UploadError::Broken(_) => ErrorCode::BadRequest,
+        };
+        Self::because(code, error)
     }
 }
 

@@ -165,7 +165,7 @@ async fn run_on(
         rendezvous: endpoint(rendezvous_address, doors.main),
         searches: Semaphore::new(settings.limits.searches_at_once as usize),
         changes: Semaphore::new(settings.limits.changes_at_once as usize),
-        uploads: Uploads::default(),
+        uploads: Uploads::new(&settings.limits),
         settings,
         keys,
         store,

@@ -22,7 +22,7 @@ use crate::store::{ChangeError, Quotas};
 /// A set takes some ten milliseconds, so a place is free again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
 
-#[utoipa::path(post, path = "/library/changes", request_body = ChangeSet, responses((status = 200, body = ChangesAnswer), (status = 409), (status = 422)), security(("token" = [])))]
+#[utoipa::path(post, path = "/library/changes", request_body = ChangeSet, responses((status = 200, body = ChangesAnswer), (status = 408), (status = 409), (status = 422)), security(("token" = [])))]
 pub(super) async fn change(
     State(index): State<Index>,
     caller: Caller,
@@ -34,9 +34,9 @@ pub(super) async fn change(
         None => caller.count(&index, Limit::Changes)?,
     }
     let busy = || ApiError::busy("uploads").retry_after(COME_BACK);
-    let _upload = index.uploads.admit(caller.member).ok_or_else(busy)?;
+    let upload = index.uploads.admit(caller.member, caller.origin.counted()).ok_or_else(busy)?;
     // What comes here is unpacked already, so the limit holds for what a bomb would become.
-    let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|error| body_error(&error))?;
+    let body = upload.receive(body, MAX_BYTES).await?;
 
     let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
     let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<Object<ChangeSet>>(&body));
@@ -68,18 +68,3 @@ async fn apply(index: Index, caller: Caller, set: ChangeSet, quotas: Quotas) -> 
     }
     Ok(applied.answer)
 }
-
-/// Too long, or broken while it came or was unpacked.
-fn body_error(error: &axum::Error) -> ApiError {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string() == TOO_LONG {
-            return ApiError::because(ErrorCode::TooLarge, format_args!("at most {MAX_BYTES} bytes, unpacked"));
-        }
-        cause = error.source();
-    }
-    ApiError::because(ErrorCode::BadRequest, "the body broke off or does not unpack")
-}
-
-/// How `http_body_util::LengthLimitError` calls itself; its type is not ours to name.
-const TOO_LONG: &str = "length limit exceeded";

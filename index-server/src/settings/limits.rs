@@ -47,6 +47,13 @@ pub struct LimitSettings {
     /// Change sets that are unpacked and applied at the same time; fewer than the machine's cores, so that
     /// searches always find one.
     pub changes_at_once: u32,
+    /// Change sets whose bodies are being received, at most 1 MiB of memory each.
+    pub uploads_at_once: u32,
+    /// Change sets that are being received from one network: a quarter of all, so that no network stops all others.
+    pub uploads_at_once_per_network: u32,
+    /// Change sets that come more slowly are given up after some seconds, so that nobody holds a place by a byte now
+    /// and then. Unpacked, a phone at the edge of its network sends several times as much.
+    pub upload_bytes_per_second: NonZeroU32,
     /// Files that one peer may list. The largest private collections have some 200,000.
     pub files_per_peer: u64,
     /// Bytes of claims that one peer may store. A claim has some 400 bytes, so this never hinders an honest peer.
@@ -60,7 +67,7 @@ pub struct LimitSettings {
 }
 
 /// A constant that is not zero. Evaluated by the compiler.
-const fn per_minute(number: u32) -> NonZeroU32 {
+const fn above_zero(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
         None => panic!("a limit of zero"),
@@ -74,19 +81,22 @@ impl Default for LimitSettings {
             connections_per_network: 512,
             rendezvous_connections: 12_000,
             rendezvous_connections_per_network: 256,
-            network_factor: const { per_minute(20) },
-            logins_per_minute: const { per_minute(30) },
-            searches_per_minute: const { per_minute(300) },
-            introductions_per_minute: const { per_minute(120) },
-            changes_per_minute: const { per_minute(120) },
-            sources_per_minute: const { per_minute(1200) },
-            browses_per_minute: const { per_minute(300) },
-            reports_per_minute: const { per_minute(10) },
+            network_factor: const { above_zero(20) },
+            logins_per_minute: const { above_zero(30) },
+            searches_per_minute: const { above_zero(300) },
+            introductions_per_minute: const { above_zero(120) },
+            changes_per_minute: const { above_zero(120) },
+            sources_per_minute: const { above_zero(1200) },
+            browses_per_minute: const { above_zero(300) },
+            reports_per_minute: const { above_zero(10) },
             waiting_reports_per_peer: 50,
             waiting_reports: 10_000,
-            control_messages_per_minute: const { per_minute(120) },
+            control_messages_per_minute: const { above_zero(120) },
             searches_at_once: 16,
             changes_at_once: 2,
+            uploads_at_once: 64,
+            uploads_at_once_per_network: 16,
+            upload_bytes_per_second: const { above_zero(4096) },
             files_per_peer: 250_000,
             claim_bytes_per_peer: 250_000_000,
             header_seconds: 10,

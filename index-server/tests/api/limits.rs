@@ -100,6 +100,33 @@ async fn a_network_has_a_limit_too_as_far_as_a_trusted_proxy_tells_them_apart() 
 }
 
 #[tokio::test]
+async fn a_network_that_trickles_change_sets_holds_up_no_other() {
+    let world = World::start_with(|settings| {
+        settings.proxies = Proxies::new(vec![Ipv4Addr::LOCALHOST.into()]);
+        settings.limits.uploads_at_once_per_network = 1;
+    })
+    .await;
+    let (anna, mut bert) = (world.peer(1).await, world.peer(2).await);
+    let mut slow = TcpStream::connect(world.address).await.unwrap();
+    let head = format!(
+        "POST {PREFIX}/library/changes HTTP/1.1\r\nHost: i\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\
+         Authorization: {}\r\nX-Forwarded-For: 203.1.113.7\r\n\r\n{{",
+        anna.bearer()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let set = serde_json::to_vec(&bert.change(&["Quick"])).unwrap();
+    let publish =
+        async |from: &str| bert.send("POST", "/library/changes", &[("X-Forwarded-For", from)], &set).await.status;
+    let neighbour_waits = async { while publish("203.1.113.8").await != 503 {} };
+    tokio::time::timeout(PATIENCE, neighbour_waits).await.expect("the place of this network is taken");
+    assert_eq!(publish("203.1.114.8").await, 200);
+    let mut answer = [0; 12];
+    tokio::time::timeout(PATIENCE, slow.read_exact(&mut answer)).await.expect("it is given up").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert_eq!(publish("203.1.113.8").await, 200);
+}
+
+#[tokio::test]
 async fn a_full_house_closes_the_door_and_opens_it_again() {
     let world = World::start_with(|settings| settings.limits.connections = 1).await;
     let guest = TcpStream::connect(world.address).await.unwrap();

@@ -78,6 +78,8 @@ error_codes! {
     NotFound = 404 "not found",
     /// The route is there, but not for this method; the header `Allow` has those that it knows.
     MethodNotAllowed = 405 "not by this method",
+    /// The body came too slowly to wait for the rest.
+    TooSlow = 408 "the request came too slowly",
     /// The holder is not online now.
     Offline = 409 "this peer is offline",
     /// The change set builds on another generation than the index has.

@@ -189,6 +189,10 @@ impl Lane {
         if let IndexError::RateLimited { retry_after } = error {
             return Verdict::Wait(*retry_after);
         }
+        if error.code() == Some(ErrorCode::TooSlow) {
+            // It did not arrive, so the index is where it was.
+            return Verdict::BackOff;
+        }
         let following = match self.progress {
             Progress::Following { generation } => Some(generation),
             Progress::Staging { .. } => {
@@ -330,6 +334,8 @@ mod tests {
         assert_eq!((lane.next(9), lane.phase(false)), (Next::Page { after: 4 }, Phase::Staging));
         let slow_down = IndexError::RateLimited { retry_after: Duration::from_secs(3) };
         assert_eq!(lane.refused(&slow_down, 9), Verdict::Wait(Duration::from_secs(3)));
+        let too_slow = IndexError::Refused(Problem::new(ErrorCode::TooSlow));
+        assert_eq!(lane.refused(&too_slow, 9), Verdict::BackOff);
         assert_eq!(lane.next(9), Next::Page { after: 4 });
         for error in [lost(), IndexError::WrongBase { generation: 9 }] {
             let mut lane = lane.clone();
