@@ -1,7 +1,12 @@
 //! The parts of a running index that requests need, and what is done to several of them at once.
 //!
-//! Presence, holdings in memory and watch lists must agree with the store. The rule for that: whatever changes what
-//! a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
+//! Presence, holdings in memory and watch lists must agree with the store. The rules for that:
+//!
+//! - Whatever changes what a member holds, or loads it, does so under the member's library lock ([`Index::library`]).
+//! - A place is taken without that lock, because a change set may hold it for as long as a database is locked. Who had
+//!   no place has its holdings loaded afterwards, under the lock; so whoever has the lock and finds no place may forget
+//!   them.
+//! - A place is taken, and given up, in one step with telling the other replicas.
 
 mod blocking;
 mod library_locks;
@@ -132,7 +137,7 @@ impl Index {
     }
 
     /// While this is held, nothing else changes or loads what the member holds.
-    pub(crate) async fn library(&self, member: MemberNo) -> LibraryLock<'_> {
+    pub(crate) async fn library(&self, member: MemberNo) -> LibraryLock {
         self.library_locks.lock(member).await
     }
 
@@ -147,30 +152,57 @@ impl Index {
 
     /// A peer has a new control connection. It is present until what is returned is dropped; `None` if it has been
     /// erased or banned meanwhile.
+    ///
+    /// What it holds is in memory afterwards, unless a set of its own is being written: then it is soon after that.
     pub(crate) async fn arrive(&self, caller: &Caller, line: Line) -> Result<Option<Attendance>, StoreError> {
-        let _library = self.library(caller.member).await;
-        if self.roster.member(&caller.peer).await? != Some(caller.member) {
-            return Ok(None);
-        }
-        let known = self.presence().has_place(&caller.peer);
-        let files = if known {
-            self.online.held_by(caller.member).unwrap_or_default()
-        } else {
-            let files = self.store.holdings(caller.member).await?;
-            self.gain(caller.peer, caller.member, files.clone(), |online, member, files| online.arrive(member, files))
-                .await;
-            files
+        let Caller { peer, member, .. } = *caller;
+        let arrival = {
+            let mut presence = self.presence();
+            self.tell_replicas(|replicas| replicas.came(member));
+            presence.arrive(peer, member, line)
         };
-        let arrival = self.presence().arrive(caller.peer, caller.member, line);
-        self.tell_replicas(|replicas| replicas.came(caller.member));
+        let attendance = Attendance { index: self.clone(), peer, number: arrival.number, departure: Departure::Lost };
         if let Some(older) = arrival.superseded {
             older.say(FromIndex::Superseded);
         }
         self.measure_presence();
-        let attendance =
-            Attendance { index: self.clone(), peer: caller.peer, number: arrival.number, departure: Departure::Lost };
-        self.tell_blocked(&caller.peer, &files).await?;
-        Ok(Some(attendance))
+        if arrival.had_a_place {
+            self.tell_blocked(&peer, &self.online.held_by(member).unwrap_or_default()).await?;
+        } else {
+            self.online.appear(member);
+            let library = self.library_locks.try_lock(member);
+            let is_free = library.is_some();
+            let settled = self.connections.spawn(self.clone().settle(*caller, library));
+            if is_free {
+                settled.await.map_err(|_| StoreError::Unavailable)?;
+            }
+        }
+        // Now, since whoever erases or bans a member looks for its place after that.
+        if self.roster.member(&peer).await? == Some(member) {
+            return Ok(Some(attendance));
+        }
+        attendance.leave().await;
+        Ok(None)
+    }
+
+    /// Loads what a member holds that has come. `library` is its library lock, if that was free.
+    async fn settle(self, caller: Caller, library: Option<LibraryLock>) {
+        let Caller { peer, member, .. } = caller;
+        let _library = match library {
+            Some(library) => library,
+            None => self.library(member).await,
+        };
+        if !self.has_place(&peer, member) {
+            return self.lose(member).await;
+        }
+        let loaded = async {
+            self.load(peer, member).await?;
+            self.tell_blocked(&peer, &self.online.held_by(member).unwrap_or_default()).await
+        };
+        if let Err(error) = loaded.await {
+            tracing::error!(%error, "what a peer holds could not be loaded");
+            self.doubt(&caller).await;
+        }
     }
 
     /// Ends the leases that are over.
@@ -178,9 +210,9 @@ impl Index {
         let expired = self.presence().expire(now);
         for (peer, member) in expired {
             let _library = self.library(member).await;
-            // It may have come back while the lock was waited for.
-            if !self.has_place(&peer) {
-                self.leave(member).await;
+            // It may have come back while the lock was waited for, here or at another replica.
+            if !self.has_place(&peer, member) {
+                self.leave(&peer, member).await;
             }
         }
     }
@@ -195,7 +227,7 @@ impl Index {
         if let Some(member) = member {
             let _library = self.library(member).await;
             self.tell_replicas(|replicas| replicas.forget(member));
-            self.leave(member).await;
+            self.leave(peer, member).await;
         }
         self.measure_presence();
     }
@@ -206,7 +238,7 @@ impl Index {
         if let Some(line) = self.presence().remove(&caller.peer) {
             line.hang_up();
         }
-        self.leave(caller.member).await;
+        self.leave(&caller.peer, caller.member).await;
         self.measure_presence();
     }
 
@@ -272,7 +304,7 @@ impl Index {
     ) -> Result<(), StoreError> {
         self.published.notify_one();
         self.learn_numbers(ids).await?;
-        if self.has_place(&caller.peer) {
+        if self.has_place(&caller.peer, caller.member) {
             self.tell_replicas(|replicas| replicas.changed(caller.member));
             self.tell_blocked(&caller.peer, &added).await?;
             let change = move |online: &Online, member, added: &[FileNo]| {
@@ -314,8 +346,9 @@ impl Index {
     }
 
     /// Whether the peer is counted as a source, wherever it has its place.
-    fn has_place(&self, peer: &PeerId) -> bool {
-        self.presence().has_place(peer) || self.replicas.as_ref().is_some_and(|replicas| replicas.has_place(peer))
+    fn has_place(&self, peer: &PeerId, member: MemberNo) -> bool {
+        self.presence().has_place(peer, member)
+            || self.replicas.as_ref().is_some_and(|replicas| replicas.has_place(peer))
     }
 
     /// Runs `change`, which makes a peer a source of `files`, and tells those who waited for one. A large
@@ -348,9 +381,15 @@ impl Index {
         }
     }
 
-    /// A member has no place here any more.
-    async fn leave(&self, member: MemberNo) {
-        self.tell_replicas(|replicas| replicas.left(member));
+    /// A member has no place here any more, unless it has come back this moment. Under the library lock.
+    async fn leave(&self, peer: &PeerId, member: MemberNo) {
+        {
+            let presence = self.presence();
+            if presence.has_place(peer, member) {
+                return;
+            }
+            self.tell_replicas(|replicas| replicas.left(member));
+        }
         self.lose(member).await;
     }
 

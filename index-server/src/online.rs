@@ -61,6 +61,11 @@ impl Online {
         self.put(&mut ledger, member, files);
     }
 
+    /// `member` is online now. What was known of it still counts.
+    pub fn appear(&self, member: MemberNo) {
+        self.write().members.entry(member).or_default();
+    }
+
     /// `member` holds these files too. Nothing happens if it is not online.
     pub fn add(&self, member: MemberNo, files: &[FileNo]) {
         self.put(&mut self.write(), member, files);

@@ -54,6 +54,8 @@ pub(crate) struct Arrival<C> {
     pub(crate) number: ConnectionNumber,
     /// The older connection of the same key.
     pub(crate) superseded: Option<C>,
+    /// Whether the member had a place before, online or leased.
+    pub(crate) had_a_place: bool,
 }
 
 impl<C> Presence<C> {
@@ -66,9 +68,10 @@ impl<C> Presence<C> {
         let number = ConnectionNumber(self.next_number);
         self.next_number += 1;
         let before = self.places.insert(peer, Place { member, number, connection: Some(connection) });
+        let had_a_place = before.as_ref().is_some_and(|place| place.member == member);
         let superseded = before.and_then(|place| place.connection);
         self.online += usize::from(superseded.is_none());
-        Arrival { number, superseded }
+        Arrival { number, superseded, had_a_place }
     }
 
     /// A connection ended. Of no meaning, and `false`, if a newer one has taken its place.
@@ -124,9 +127,9 @@ impl<C> Presence<C> {
         self.places.iter().map(|(peer, place)| (peer, place.member))
     }
 
-    /// Whether the peer is online or leased.
-    pub(crate) fn has_place(&self, peer: &PeerId) -> bool {
-        self.places.contains_key(peer)
+    /// Whether the peer is online or leased as this member; an erased one may come back as another.
+    pub(crate) fn has_place(&self, peer: &PeerId, member: MemberNo) -> bool {
+        self.places.get(peer).is_some_and(|place| place.member == member)
     }
 
     /// How many are online.
@@ -155,8 +158,9 @@ mod tests {
     fn the_newest_connection_wins_and_the_older_is_handed_back() {
         let mut presence = Presence::new();
         let first = presence.arrive(peer(), member(), "first");
-        assert_eq!(first.superseded, None);
-        assert_eq!(presence.arrive(peer(), member(), "second").superseded, Some("first"));
+        assert_eq!((first.superseded, first.had_a_place), (None, false));
+        let second = presence.arrive(peer(), member(), "second");
+        assert_eq!((second.superseded, second.had_a_place), (Some("first"), true));
         assert_eq!(presence.connection(&peer()), Some(&"second"));
 
         presence.depart(peer(), first.number, Departure::Lost, Instant::now());
@@ -169,11 +173,14 @@ mod tests {
         let (mut presence, start) = (Presence::new(), Instant::now());
         let arrival = presence.arrive(peer(), member(), ());
         presence.depart(peer(), arrival.number, Departure::Lost, start);
-        assert_eq!((presence.has_place(&peer()), presence.connection(&peer())), (true, None));
+        assert_eq!((presence.has_place(&peer(), member()), presence.connection(&peer())), (true, None));
+        assert!(!presence.has_place(&peer(), MemberNo(8)));
 
         assert_eq!(presence.expire(start + LEASE - SECOND), []);
         assert_eq!(presence.expire(start + LEASE), [(peer(), member())]);
-        assert!(!presence.has_place(&peer()));
+        assert!(!presence.has_place(&peer(), member()));
+        assert!(!presence.arrive(peer(), member(), ()).had_a_place);
+        assert!(!presence.arrive(peer(), MemberNo(8), ()).had_a_place, "it was erased and has joined again");
     }
 
     #[test]
@@ -206,7 +213,7 @@ mod tests {
         let arrival = presence.arrive(peer(), member(), "connection");
         assert_eq!(presence.remove(&peer()), Some("connection"));
         presence.depart(peer(), arrival.number, Departure::Lost, Instant::now());
-        assert!(!presence.has_place(&peer()));
+        assert!(!presence.has_place(&peer(), member()));
         assert_eq!(presence.online(), 0);
     }
 }

@@ -10,23 +10,34 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::store::MemberNo;
 
-#[derive(Default)]
-pub(crate) struct LibraryLocks(Mutex<HashMap<MemberNo, Arc<tokio::sync::Mutex<()>>>>);
+#[derive(Clone, Default)]
+pub(crate) struct LibraryLocks(Arc<Mutex<HashMap<MemberNo, Arc<tokio::sync::Mutex<()>>>>>);
 
 /// The library of one member is this one's while it lives.
-pub(crate) struct LibraryLock<'a> {
-    locks: &'a LibraryLocks,
+pub(crate) struct LibraryLock {
+    locks: LibraryLocks,
     member: MemberNo,
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl LibraryLocks {
-    pub(super) async fn lock(&self, member: MemberNo) -> LibraryLock<'_> {
-        let lock = Arc::clone(self.locks().entry(member).or_default());
-        // Made before the wait, so that a caller who gives up leaves nothing behind.
-        let mut library = LibraryLock { locks: self, member, held: None };
+    pub(super) async fn lock(&self, member: MemberNo) -> LibraryLock {
+        let (mut library, lock) = self.one(member);
         library.held = Some(lock.lock_owned().await);
         library
+    }
+
+    /// `None` while somebody holds it or waits for it.
+    pub(super) fn try_lock(&self, member: MemberNo) -> Option<LibraryLock> {
+        let (mut library, lock) = self.one(member);
+        library.held = Some(lock.try_lock_owned().ok()?);
+        Some(library)
+    }
+
+    /// Made before the wait, so that a caller who gives up leaves nothing behind.
+    fn one(&self, member: MemberNo) -> (LibraryLock, Arc<tokio::sync::Mutex<()>>) {
+        let lock = Arc::clone(self.locks().entry(member).or_default());
+        (LibraryLock { locks: self.clone(), member, held: None }, lock)
     }
 
     fn locks(&self) -> MutexGuard<'_, HashMap<MemberNo, Arc<tokio::sync::Mutex<()>>>> {
@@ -34,7 +45,7 @@ impl LibraryLocks {
     }
 }
 
-impl Drop for LibraryLock<'_> {
+impl Drop for LibraryLock {
     fn drop(&mut self) {
         self.held = None;
         let mut locks = self.locks.locks();
@@ -55,6 +66,7 @@ mod tests {
     async fn members_wait_for_themselves_alone_and_leave_nothing_behind() {
         let locks = LibraryLocks::default();
         let held = locks.lock(MemberNo(1)).await;
+        assert!(locks.try_lock(MemberNo(1)).is_none() && locks.try_lock(MemberNo(2)).is_some());
         for other in 2..100 {
             assert!(locks.lock(MemberNo(other)).now_or_never().is_some(), "{other}");
         }

@@ -71,15 +71,10 @@ impl Index {
         let _library = self.library(member).await;
         let peer = peer.filter(|peer| !self.roster.is_banned(peer));
         match (peer, at) {
-            (Some(peer), Some(at)) if at != me && !replicas.is_coming(member) => {
-                if let Some(line) = self.presence().remove(&peer) {
-                    line.say(FromIndex::Superseded);
-                    self.watches().forget(&peer);
-                }
-                replicas.moved_to(peer, member, at);
+            (Some(peer), Some(at)) if at != me && self.has_moved(replicas, peer, member, at) => {
                 self.load(peer, member).await
             }
-            (Some(peer), _) if self.presence().has_place(&peer) => {
+            (Some(peer), _) if self.presence().has_place(&peer, member) => {
                 if at.is_none() {
                     replicas.came(member);
                 }
@@ -93,8 +88,25 @@ impl Index {
         }
     }
 
+    /// Notes that a member has its place at another program now. Whether it has: it may be coming here.
+    fn has_moved(&self, replicas: &Replicas, peer: PeerId, member: MemberNo, at: ReplicaNo) -> bool {
+        let older = {
+            let mut presence = self.presence();
+            if replicas.is_coming(member) {
+                return false;
+            }
+            replicas.moved_to(peer, member, at);
+            presence.remove(&peer)
+        };
+        if let Some(line) = older {
+            line.say(FromIndex::Superseded);
+            self.watches().forget(&peer);
+        }
+        true
+    }
+
     /// Makes memory agree with the store about what a member holds. Under the library lock.
-    async fn load(&self, peer: PeerId, member: MemberNo) -> Result<(), StoreError> {
+    pub(super) async fn load(&self, peer: PeerId, member: MemberNo) -> Result<(), StoreError> {
         let files = self.store.holdings(member).await?;
         match self.online.held_by(member) {
             None => self.gain(peer, member, files, |online, member, files| online.arrive(member, files)).await,

@@ -1,7 +1,9 @@
 //! Publishing, searching, browsing.
 
+use std::time::Duration;
+
 use choir_shared::audio::AudioId;
-use choir_shared::control::{FromIndex, FromPeer};
+use choir_shared::control::{CollectionState, FromIndex, FromPeer};
 use choir_shared::index_api::{
     Album, AlbumPage, ChangesAnswer, ErrorCode, LibraryPage, Profile, SearchPage, SearchRow, Sources,
 };
@@ -11,8 +13,8 @@ use choir_shared::{Claim, Digest};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::web_socket::{Control, Heard};
-use crate::world::{World, song};
+use crate::web_socket::{Control, Heard, hello};
+use crate::world::{PATIENCE, World, song};
 
 #[tokio::test]
 async fn what_one_publishes_another_finds_and_sees_who_has_it() {
@@ -207,7 +209,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
     let world = World::start().await;
     let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
-    anna.publish(&["Before"]).await;
+    let ChangesAnswer { generation, digest, .. } = anna.publish(&["Before"]).await;
+    let before = CollectionState { collection: "everyone".into(), generation, digest };
     let (mut annas, mut berts) = (Control::online(&anna).await, Control::online(&bert).await);
     bert.find("before").await;
 
@@ -230,6 +233,14 @@ async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
         }
         let _newcomer = Control::online(&world.peer(round).await).await;
     }
+    let before = FromIndex::Welcome { resync: vec![before] };
+    let nothing = FromIndex::Welcome { resync: vec![] };
+    let mut returned = Vec::new();
+    for (publisher, expected) in [(1, &before), (3, &nothing), (4, &nothing), (5, &nothing)] {
+        let (control, welcome) = Control::open(&world.peer(publisher).await, &hello(vec![])).await;
+        assert_eq!(&welcome, expected, "{publisher}");
+        returned.push(control);
+    }
     assert!(publishing.iter().all(|task| !task.is_finished()), "they wait for the writer");
     sqlx::query("COMMIT").execute(&mut writer).await.unwrap();
     let mut counts = Vec::new();
@@ -237,4 +248,12 @@ async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
         counts.push(task.await.unwrap());
     }
     assert_eq!(counts, [2, 1, 1, 1]);
+    let all_are_sources = async {
+        let path = format!("/files/{}/sources", song("Meanwhile"));
+        while bert.get(&path).await.json::<Sources>().online != 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_are_sources).await.expect("who came back is a source of what it published");
+    assert_eq!(bert.search("before").await.results[0].sources, 1);
 }
