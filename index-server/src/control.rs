@@ -5,7 +5,8 @@
 //! 2. The peer's holdings are counted as sources from then on.
 //! 3. What the index has to say goes through a bounded queue. A peer that does not read is hung up on, and comes back
 //!    with a fresh state: better than memory that grows, or messages silently lost.
-//! 4. A connection on which nothing was heard for a while is asked once, then given up.
+//! 4. A connection on which nothing was heard for a while is asked once, then given up; also once soon after it began,
+//!    so that those who came together are not asked together.
 //! 5. When the index stops, it says so, and how to spread the return.
 //!
 //! Ten thousands of these are open at once, and nearly all of them wait. So what is done rarely is boxed: a future has
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::ConnectionPermit;
 use crate::auth::caller::Caller;
 use crate::index::Index;
+use crate::keys;
 use crate::limits::Limit;
 use crate::store::StoreError;
 use heartbeat::{Due, Heartbeat};
@@ -151,7 +153,7 @@ impl Session {
     }
 
     async fn talk(&mut self, mut said: mpsc::Receiver<Box<FromIndex>>, hung_up: &CancellationToken) -> End {
-        let mut heartbeat = Heartbeat::new(Instant::now());
+        let mut heartbeat = Heartbeat::new(Instant::now(), u32::from_be_bytes(keys::random()));
         let stopping = self.index.stopping.clone();
         loop {
             let outcome = tokio::select! {

@@ -79,18 +79,22 @@ impl Control {
     }
 
     async fn frame(&mut self) -> Heard {
-        let Ok(first) = self.0.read_u8().await else { return Heard::Closed(None) };
-        let length = match self.0.read_u8().await.unwrap() {
-            126 => usize::from(self.0.read_u16().await.unwrap()),
-            length => usize::from(length),
-        };
-        let mut payload = vec![0; length];
-        self.0.read_exact(&mut payload).await.unwrap();
-        match first {
-            0x8a => Heard::Pong,
-            0x81 => Heard::Message(serde_json::from_slice(&payload).unwrap()),
-            0x88 => Heard::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
-            other => panic!("an unexpected frame {other:#x}"),
+        loop {
+            let Ok(first) = self.0.read_u8().await else { return Heard::Closed(None) };
+            let length = match self.0.read_u8().await.unwrap() {
+                126 => usize::from(self.0.read_u16().await.unwrap()),
+                length => usize::from(length),
+            };
+            let mut payload = vec![0; length];
+            self.0.read_exact(&mut payload).await.unwrap();
+            match first {
+                // The index asks at any moment.
+                0x89 => self.0.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap(),
+                0x8a => return Heard::Pong,
+                0x81 => return Heard::Message(serde_json::from_slice(&payload).unwrap()),
+                0x88 => return Heard::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
+                other => panic!("an unexpected frame {other:#x}"),
+            }
         }
     }
 }
