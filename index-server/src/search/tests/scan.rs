@@ -1,7 +1,11 @@
 //! The engine against the plainest program that does the same: look at every file.
 
+use std::ops::Range;
+
+use choir_shared::audio::AudioId;
 use choir_shared::query::Document;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,42 +18,80 @@ fn text() -> impl Strategy<Value = String> {
     vec(proptest::sample::select(&WORDS[..]), 1..4).prop_map(|words| words.join(" "))
 }
 
-fn claim() -> impl Strategy<Value = Claim> {
-    let bitrate = proptest::option::of(prop_oneof![Just(128u32), Just(192), Just(320)]);
-    let format = prop_oneof![Just("mp3"), Just("flac"), Just("ogg")];
-    (text(), text(), proptest::option::of(text()), bitrate, format).prop_map(
-        |(artist, title, album, bitrate_kbps, format)| Claim {
-            album,
-            bitrate_kbps,
-            format: Format::new(format).unwrap(),
-            ..song(&artist, &title)
-        },
-    )
-}
+const BITRATES: Range<u32> = 96..330;
+const SAMPLE_RATES: Range<u32> = 22_050..96_001;
+const DURATIONS: Range<u64> = 60_000..600_000;
+const SIZES: Range<u64> = 1_000_000..60_000_000;
 
-fn files(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<IndexedFile>> {
-    vec((claim(), 1..2_000u32, 0..10u8), count).prop_map(|claims| {
-        let numbered = claims.into_iter().zip(1..);
-        numbered.map(|((claim, holders, lot), no)| file(no, claim, if lot > 0 { holders } else { 0 })).collect()
+fn audio() -> impl Strategy<Value = AudioId> {
+    (0..3u8, 0..2u64).prop_map(|(song, offset)| AudioId {
+        root: Digest::of(&[song]),
+        offset,
+        length: FileLength::new(500).unwrap(),
     })
 }
 
+fn claim() -> impl Strategy<Value = Claim> {
+    let format = prop_oneof![Just("mp3"), Just("flac"), Just("ogg")];
+    let numbers = (option::of(BITRATES), option::of(SAMPLE_RATES), option::of(DURATIONS));
+    let about = (format, option::of(audio()), numbers);
+    (text(), text(), option::of(text()), about).prop_map(|(artist, title, album, (format, audio, numbers))| Claim {
+        album,
+        audio,
+        bitrate_kbps: numbers.0,
+        sample_rate_hz: numbers.1,
+        duration_ms: numbers.2,
+        format: Format::new(format).unwrap(),
+        ..song(&artist, &title)
+    })
+}
+
+fn files(count: Range<usize>) -> impl Strategy<Value = Vec<IndexedFile>> {
+    vec((claim(), SIZES, 1..2_000u32, 0..10u8), count).prop_map(|claims| {
+        let numbered = claims.into_iter().zip(1..);
+        let file = |((claim, size, holders, lot), no)| {
+            let file = file(no, claim, if lot > 0 { holders } else { 0 });
+            IndexedFile { id: FileId::new(file.id.root(), FileLength::new(size).unwrap()), ..file }
+        };
+        numbered.map(file).collect()
+    })
+}
+
+/// Two times out of three with words, and mostly with few filters.
 fn params() -> impl Strategy<Value = SearchParams> {
     let finished = prop_oneof![Just(" "), Just("")];
-    let some = || proptest::option::weighted(0.2, text());
-    let bitrate = proptest::option::weighted(0.2, prop_oneof![Just(128u32), Just(200), Just(320)]);
-    let format = proptest::option::weighted(0.2, Just("mp3,ogg".to_owned()));
-    (some(), finished, some(), text(), bitrate, format).prop_map(|(title, end, artist, q, min_bitrate_kbps, format)| {
+    let q = option::weighted(0.6, (text(), finished).prop_map(|(words, end)| words + end));
+    let words = (q, option::weighted(0.1, text()), option::weighted(0.1, text()));
+    let format = option::weighted(0.15, Just("mp3,ogg".to_owned()));
+    let audio = option::weighted(0.1, audio().prop_map(|audio| audio.as_file().to_string()));
+    let bitrate = (option::weighted(0.15, BITRATES), option::weighted(0.1, BITRATES));
+    let duration = (option::weighted(0.15, DURATIONS), option::weighted(0.1, DURATIONS));
+    let size = (option::weighted(0.15, SIZES), option::weighted(0.1, SIZES));
+    let numbers = (bitrate, option::weighted(0.15, SAMPLE_RATES), duration, size);
+    (words, format, audio, numbers).prop_map(|((q, title, artist), format, audio, numbers)| {
+        let ((min_bitrate_kbps, max_bitrate_kbps), min_sample_rate_hz, duration, size) = numbers;
         SearchParams {
+            q,
             title,
             artist,
-            q: Some(q + end),
-            min_bitrate_kbps,
             format,
+            audio,
+            min_bitrate_kbps,
+            max_bitrate_kbps,
+            min_sample_rate_hz,
+            min_duration_ms: duration.0,
+            max_duration_ms: duration.1,
+            min_size: size.0,
+            max_size: size.1,
             limit: Some(200),
             ..SearchParams::default()
         }
     })
+}
+
+/// The same without words.
+fn filters_of(params: &SearchParams) -> SearchParams {
+    SearchParams { q: None, title: None, artist: None, ..params.clone() }
 }
 
 /// Commits in some parts, with some files changed on the way.
@@ -71,26 +113,37 @@ proptest! {
         files in files(1..60),
         part in 5..60usize,
         offline in vec(0..60u32, 0..20),
-        queries in vec(params(), 20),
+        queries in vec((params(), option::weighted(0.1, vec(0..60u32, 40))), 40),
     ) {
         let catalogue = catalogue(&files, part);
         catalogue.online.remove(EVERYBODY, &offline.iter().copied().map(FileNo).collect::<Vec<_>>());
-        for params in queries {
-            let Ok(query) = params.parse() else { continue };
-            let matches = |file: &&IndexedFile| {
-                let seen = Document { claim: &file.claim, file: file.id };
-                file.is_searchable() && !offline.contains(&file.no.0) && query.matches(&seen)
+        for (params, held) in queries {
+            let Ok(query) = params.clone().parse() else { continue };
+            let scan = |query: &Query| -> Vec<u32> {
+                let matches = |file: &&IndexedFile| {
+                    let seen = Document { claim: &file.claim, file: file.id };
+                    file.is_searchable()
+                        && !offline.contains(&file.no.0)
+                        && held.as_ref().is_none_or(|held| held.contains(&file.no.0))
+                        && query.matches(&seen)
+                };
+                files.iter().filter(matches).map(|file| file.no.0).collect()
             };
-            let expected: Vec<u32> = files.iter().filter(matches).map(|file| file.no.0).collect();
-            let found = catalogue.engine.search(&query, &catalogue.online, None).unwrap();
+            let expected = scan(&query);
+            let held: Option<Vec<_>> = held.as_ref().map(|held| held.iter().copied().map(FileNo).collect());
+            let found = catalogue.engine.search(&query, &catalogue.online, held.as_deref()).unwrap();
             let mut numbers = numbers(&found);
             numbers.sort_unstable();
-            if expected.len() as u64 >= ENOUGH {
-                prop_assert_eq!(&numbers[..], &expected[..], "{:?}", query.terms());
+            if query.terms().is_empty() || expected.len() as u64 >= ENOUGH {
+                prop_assert_eq!(&numbers[..], &expected[..], "{:?}", params);
                 prop_assert_eq!(found.total, expected.len() as u64);
             } else {
-                // Few matches bring similar words in, and lose nothing.
-                prop_assert!(expected.iter().all(|no| numbers.contains(no)), "{:?}", query.terms());
+                // Few matches bring similar words in, lose nothing, and pass the same filters.
+                prop_assert!(expected.iter().all(|no| numbers.contains(no)), "{:?}", params);
+                if let Ok(filters) = filters_of(&params).parse() {
+                    let admitted = scan(&filters);
+                    prop_assert!(numbers.iter().all(|no| admitted.contains(no)), "{:?}", params);
+                }
             }
         }
     }
