@@ -19,7 +19,7 @@ use choir_shared::PeerId;
 use choir_shared::address::NetworkPrefix;
 use choir_shared::index_api::ErrorCode;
 use governor::clock::Clock as _;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::error::ApiError;
 use crate::origin::Origin;
@@ -77,6 +77,7 @@ impl Limit {
     }
 }
 
+            Self::Visits => settings.visits_per_minute,
 /// A network may do the sixth part of its minute at once, and in any case as much as one key.
 const NETWORK_BURSTS: u32 = 6;
 
@@ -84,12 +85,16 @@ const NETWORK_BURSTS: u32 = 6;
 pub(crate) struct Limits {
     /// In the order of [`Limit::ALL`].
     pairs: Vec<Pair>,
+/// Lines in the log that requests bring about, or strangers would push everything else out of a log that is capped.
+const LINES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
     /// Of members with numbers of their own, by limit and number.
     own: Mutex<HashMap<(Limit, NonZeroU32), DefaultKeyedRateLimiter<PeerId>>>,
 }
 
 struct Pair {
     by_key: DefaultKeyedRateLimiter<PeerId>,
+    lines: DefaultDirectRateLimiter,
     by_network: DefaultKeyedRateLimiter<NetworkPrefix>,
 }
 
@@ -104,7 +109,8 @@ impl Limits {
                 by_network: RateLimiter::dashmap(Quota::per_minute(all).allow_burst(at_once)),
             }
         };
-        Self { pairs: Limit::ALL.map(pair).into(), own: Mutex::default() }
+        let lines = RateLimiter::direct(Quota::per_minute(LINES_PER_MINUTE));
+        Self { pairs: Limit::ALL.map(pair).into(), own: Mutex::default(), lines }
     }
 
     /// Counts one request of `peer` from `origin`.

@@ -1,4 +1,5 @@
-//! What surrounds every request: a time limit, a measurement, a line in the log.
+//! What surrounds every request: a time limit, a measurement, a line in the log if it failed by the index's own fault or
+//! took long; of all others only when asked for (`debug`).
 //!
 //! The log names the route, never the path or the query: what people search for is nobody's business. It holds no
 //! address either.
@@ -25,6 +26,9 @@ const NO_ROUTE: &str = "none";
 /// would send could be anything.
 const REQUEST_ID: &str = "x-request-id";
 
+/// People notice. A search takes some milliseconds.
+const SLOW: Duration = Duration::from_secs(1);
+
 pub(super) async fn frame(State(index): State<Index>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route =
@@ -40,12 +44,16 @@ pub(super) async fn frame(State(index): State<Index>, request: Request, next: Ne
                 .retry_after(Duration::from_secs(1))
                 .into_response(),
         };
-        let status = response.status().as_u16();
-        tracing::debug!(status, ms = begun.elapsed().as_millis() as u64, "answered");
+        let (status, took) = (response.status().as_u16(), begun.elapsed());
+        let ms = took.as_millis() as u64;
+        match (response.status().is_server_error(), took >= SLOW) {
+            (true, _) if index.limits.may_log() => tracing::warn!(status, ms, "answered"),
+            (false, true) if index.limits.may_log() => tracing::info!(status, ms, "answered"),
+            _ => tracing::debug!(status, ms, "answered"),
+        }
         let labels = [("route", route.clone()), ("status", status.to_string())];
         metrics::counter!("choir_index_requests_total", &labels).increment(1);
-        metrics::histogram!("choir_index_request_seconds", "route" => route.clone())
-            .record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("choir_index_request_seconds", "route" => route.clone()).record(took.as_secs_f64());
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }

@@ -1,16 +1,22 @@
 //! The operator's commands, and what makes an index refuse to start.
 
+use std::fs::File;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use choir_index::admin::{AskError, Request, ask};
 use choir_index::settings::Access;
 use choir_index::{RunError, run};
 use choir_shared::control::FromIndex;
 use choir_shared::identity::SecretKey;
-use choir_shared::index_api::{ErrorCode, LibraryPage, Reported, SearchRow, Session, Sources};
+use choir_shared::index_api::{ErrorCode, LibraryPage, PREFIX, Reported, SearchRow, Session, Sources};
 use choir_shared::link::Link;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::http::send;
 use crate::web_socket::{Control, Heard};
@@ -322,4 +328,35 @@ async fn the_openapi_document_describes_every_route_and_nothing_is_left_undefine
         let name = reference.split('"').next().unwrap();
         assert!(schemas.contains_key(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_log_names_what_failed_or_took_long_by_its_id_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let file = Mutex::new(File::create(&path).unwrap());
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("info")).with_writer(file).finish();
+    let _logging = tracing::subscriber::set_default(log);
+    let world = World::start_with(|settings| settings.limits.uploads_at_once = 0).await;
+    let mut anna = world.peer(1).await;
+    let well = anna.get("/me").await;
+    let set = anna.change(&["One"]);
+    let failed = anna.post("/library/changes", &set).await;
+    assert_eq!((well.status, failed.status), (200, 503));
+
+    let mut slow = TcpStream::connect(world.address).await.unwrap();
+    let head = format!(
+        "POST {PREFIX}/sessions HTTP/1.1\r\nHost: i\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    slow.write_all(b"}").await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    let (_, id) = answer.split_once("x-request-id: ").unwrap();
+
+    let log = std::fs::read_to_string(&path).unwrap();
+    let is_told = |id: &str| log.contains(id);
+    assert!(is_told(&failed.headers["x-request-id"]) && is_told(id.lines().next().unwrap()), "{log}");
+    assert!(!is_told(&well.headers["x-request-id"]), "{log}");
 }
