@@ -8,6 +8,7 @@
 //! - A login counts for the key only once its signature is checked, or anyone could lock anyone out.
 //! - A member to whom the operator gave a number of its own is counted by that, and not for its network: its key
 //!   costs nobody nothing.
+//! - What needs no login, and what lacks one, is counted for the network alone.
 //! - Whoever is refused is told when to come back, and a metric names the limit.
 
 use std::collections::HashMap;
@@ -36,10 +37,11 @@ pub(crate) enum Limit {
     Browses,
     Reports,
     Control,
+    Visits,
 }
 
 impl Limit {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Logins,
         Self::Searches,
         Self::Introductions,
@@ -48,6 +50,7 @@ impl Limit {
         Self::Browses,
         Self::Reports,
         Self::Control,
+        Self::Visits,
     ];
 
     const fn name(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Limit {
             Self::Browses => "browses",
             Self::Reports => "reports",
             Self::Control => "control",
+            Self::Visits => "visits",
         }
     }
 
@@ -73,28 +77,28 @@ impl Limit {
             Self::Browses => settings.browses_per_minute,
             Self::Reports => settings.reports_per_minute,
             Self::Control => settings.control_messages_per_minute,
+            Self::Visits => settings.visits_per_minute,
         }
     }
 }
 
-            Self::Visits => settings.visits_per_minute,
 /// A network may do the sixth part of its minute at once, and in any case as much as one key.
 const NETWORK_BURSTS: u32 = 6;
+
+/// Lines in the log that requests bring about, or strangers would push everything else out of a log that is capped.
+const LINES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
 /// All limits of an index.
 pub(crate) struct Limits {
     /// In the order of [`Limit::ALL`].
     pairs: Vec<Pair>,
-/// Lines in the log that requests bring about, or strangers would push everything else out of a log that is capped.
-const LINES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
-
     /// Of members with numbers of their own, by limit and number.
     own: Mutex<HashMap<(Limit, NonZeroU32), DefaultKeyedRateLimiter<PeerId>>>,
+    lines: DefaultDirectRateLimiter,
 }
 
 struct Pair {
     by_key: DefaultKeyedRateLimiter<PeerId>,
-    lines: DefaultDirectRateLimiter,
     by_network: DefaultKeyedRateLimiter<NetworkPrefix>,
 }
 
@@ -136,6 +140,11 @@ impl Limits {
             Some(network) => check(limit, "network", &self.pair(limit).by_network, &network),
             None => Ok(()),
         }
+    }
+
+    /// Whether a request may have a line in the log.
+    pub(crate) fn may_log(&self) -> bool {
+        self.lines.check().is_ok()
     }
 
     /// Drops the counts of those who have not asked for long enough to be as good as new.
@@ -227,6 +236,15 @@ mod tests {
         assert_eq!(limits.own.lock().unwrap().len(), 2);
         limits.forget_idle();
         assert_eq!(limits.own.lock().unwrap().len(), 2, "they asked just now");
+    }
+
+    #[test]
+    fn ten_who_look_each_second_are_never_refused() {
+        let limits = Limits::new(&LimitSettings::default());
+        let office = Origin::of("5.6.7.8".parse().unwrap());
+        for _ in 0..600 {
+            limits.count_network(Limit::Visits, office).unwrap();
+        }
     }
 
     #[test]

@@ -16,9 +16,11 @@ mod reports;
 mod search;
 mod sessions;
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware;
@@ -31,6 +33,8 @@ use utoipa_axum::routes;
 
 use crate::error::ApiError;
 use crate::index::Index;
+use crate::limits::Limit;
+use crate::origin::Origin;
 
 /// The longest body but for change sets: a login is below 1 KB.
 const SMALL_BODY_BYTES: usize = 16 * 1024;
@@ -57,12 +61,16 @@ pub(crate) fn router(index: Index) -> Router {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();
-    // Written once: anyone may ask for it, as often as they please.
+    // Written once: anyone may ask for it.
     let described = Bytes::from(serde_json::to_vec(&description::with_errors(described)).unwrap_or_default());
+    let described = move |State(index): State<Index>, origin: Origin| async move {
+        index.limits.count_network(Limit::Visits, origin)?;
+        Ok::<_, ApiError>(([(CONTENT_TYPE, "application/json")], described))
+    };
     let letters = Router::new().route(crate::replicas::PATH, post(replicas::deliver));
     router
         .merge(if index.replicas.is_some() { letters } else { Router::new() })
-        .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], described)))
+        .route("/openapi.json", get(described))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES))
@@ -71,10 +79,17 @@ pub(crate) fn router(index: Index) -> Router {
         .with_state(index)
 }
 
-async fn unknown_route(uri: Uri) -> ApiError {
-    ApiError::because(ErrorCode::NotFound, format_args!("there is no {}", uri.path()))
+async fn unknown_route(State(index): State<Index>, origin: Origin, uri: Uri) -> Result<Infallible, ApiError> {
+    index.limits.count_network(Limit::Visits, origin)?;
+    Err(ApiError::because(ErrorCode::NotFound, format_args!("there is no {}", uri.path())))
 }
 
-async fn unknown_method(method: Method, uri: Uri) -> ApiError {
-    ApiError::because(ErrorCode::MethodNotAllowed, format_args!("{} does not answer {method}", uri.path()))
+async fn unknown_method(
+    State(index): State<Index>,
+    origin: Origin,
+    method: Method,
+    uri: Uri,
+) -> Result<Infallible, ApiError> {
+    index.limits.count_network(Limit::Visits, origin)?;
+    Err(ApiError::because(ErrorCode::MethodNotAllowed, format_args!("{} does not answer {method}", uri.path())))
 }

@@ -36,10 +36,12 @@ impl FromRequestParts<Index> for Caller {
         let origin = Origin::from_request_parts(parts, index).await?;
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let text = header.and_then(|value| value.strip_prefix("Bearer "));
-        let text = text.ok_or_else(|| ApiError::new(ErrorCode::NotLoggedIn))?;
+        // A refusal costs little, but is not to be had without end.
+        let stranger = |refusal| index.limits.count_network(Limit::Visits, origin).err().unwrap_or(refusal);
+        let text = text.ok_or_else(|| stranger(ApiError::new(ErrorCode::NotLoggedIn)))?;
         let token = Token::open(&index.keys.tokens, text, now_unix_s())
-            .map_err(|refused| ApiError::because(ErrorCode::NotLoggedIn, refused))?;
-        index.roster.unless_banned(&token.peer, origin)?;
+            .map_err(|refused| stranger(ApiError::because(ErrorCode::NotLoggedIn, refused)))?;
+        index.roster.unless_banned(&token.peer, origin).map_err(stranger)?;
         // Erased members keep a token for a while; who has joined again has another number.
         match index.roster.member(&token.peer).await? {
             Some(member) if member == token.member => Ok(Self { peer: token.peer, member, origin }),

@@ -4,16 +4,20 @@ use axum::Json;
 use axum::extract::State;
 use choir_shared::index_api::Info;
 
+use crate::error::ApiError;
 use crate::index::Index;
+use crate::limits::Limit;
+use crate::origin::Origin;
 use crate::replicas::Replicas;
 
 /// Major versions of the API that this program speaks.
 const PROTOCOL: u16 = 1;
 
-#[utoipa::path(get, path = "/info", responses((status = 200, body = Info)))]
-pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
+#[utoipa::path(get, path = "/info", responses((status = 200, body = Info), (status = 429)))]
+pub(super) async fn info(State(index): State<Index>, origin: Origin) -> Result<Json<Info>, ApiError> {
+    index.limits.count_network(Limit::Visits, origin)?;
     let description = index.settings.description.clone();
-    Json(Info {
+    Ok(Json(Info {
         name: description.name,
         key: index.keys.index_key(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -27,5 +31,5 @@ pub(super) async fn info(State(index): State<Index>) -> Json<Info> {
         message_of_the_day: index.message_of_the_day(),
         reconnect_spread_s: index.settings.limits.reconnect_spread_seconds,
         replicas: index.replicas.as_ref().map(Replicas::urls).unwrap_or_default(),
-    })
+    }))
 }

@@ -41,6 +41,9 @@ pub struct LimitSettings {
     pub waiting_reports: u64,
     /// Messages on a control connection, and connections made.
     pub control_messages_per_minute: NonZeroU32,
+    /// Requests without a login, for which only the network is counted: peers look at /info when they come, monitoring
+    /// asks each second.
+    pub visits_per_minute: NonZeroU32,
     /// Searches that run at the same time; more wait, and after a while are refused. Some more than processors,
     /// since some wait for the disk.
     pub searches_at_once: u32,
@@ -92,6 +95,7 @@ impl Default for LimitSettings {
             waiting_reports_per_peer: 50,
             waiting_reports: 10_000,
             control_messages_per_minute: const { above_zero(120) },
+            visits_per_minute: const { above_zero(300) },
             searches_at_once: 16,
             changes_at_once: 2,
             uploads_at_once: 64,

@@ -100,6 +100,32 @@ async fn a_network_has_a_limit_too_as_far_as_a_trusted_proxy_tells_them_apart() 
 }
 
 #[tokio::test]
+async fn what_needs_no_login_has_a_limit_by_network_too() {
+    const MOST: u32 = 7;
+    let world = World::start_with(|settings| {
+        settings.proxies = Proxies::new(vec![Ipv4Addr::LOCALHOST.into()]);
+        settings.limits.visits_per_minute = NonZeroU32::new(MOST).unwrap();
+        settings.limits.network_factor = NonZeroU32::MIN;
+    })
+    .await;
+    let (info, search) = (format!("{PREFIX}/info"), format!("{PREFIX}/search?q=song"));
+    let paths = ["/healthz", "/readyz", "/openapi.json", &info, &search, "/nowhere"];
+    for (number, path) in paths.into_iter().enumerate() {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let from = format!("X-Forwarded-For: 203.1.{number}.7");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: i\r\n{from}\r\n\r\n");
+        let last = format!("GET {path} HTTP/1.1\r\nHost: i\r\n{from}\r\nConnection: close\r\n\r\n");
+        stream.write_all((request.repeat(9) + &last).as_bytes()).await.unwrap();
+        let mut answers = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answers)).await.expect("ten answers").unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 429").count(), 10 - MOST as usize, "{path}");
+    }
+    for _ in 0..2 * MOST {
+        assert_eq!(world.get("/healthz").await.status, 200, "this machine looks as often as it likes");
+    }
+}
+
+#[tokio::test]
 async fn a_network_that_trickles_change_sets_holds_up_no_other() {
     let world = World::start_with(|settings| {
         settings.proxies = Proxies::new(vec![Ipv4Addr::LOCALHOST.into()]);
