@@ -1,5 +1,7 @@
 //! Two replicas of one index, on one PostgreSQL.
 
+mod crowd;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -7,6 +9,8 @@ use std::thread;
 use harness::peer::files_below;
 use harness::postgres::Postgres;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
+
+use crowd::Crowd;
 
 /// Searches between two events.
 const SOME: u32 = 10;
@@ -98,11 +102,15 @@ fn a_replica_that_is_killed_takes_nothing_with_it_but_its_connections() {
         let visitor = TestPeer::new("visitor", &second);
         (visitor.search(&words).len() == 1).then_some(())
     });
+    let crowd = Crowd::begin([&first, &second]);
     while_searching(&guest, &words, |some| {
         some();
+        crowd.goes_on();
         first.process.kill();
         some();
+        crowd.goes_on();
     });
+    crowd.end();
     guest.get("@1").expect_code(0);
     assert_eq!(fs::read(&files_below(&guest.downloads())[0]).unwrap(), song);
 }
@@ -119,16 +127,20 @@ fn replicas_restart_one_after_the_other_and_no_search_fails() {
     sharer.share().expect_code(0);
     let words = ["--artist", "two towers"];
     assert_eq!(guest.find(&words).len(), 1);
+    let crowd = Crowd::begin([&first, &second]);
     while_searching(&guest, &words, |some| {
         for replica in [&mut first, &mut second] {
             some();
+            crowd.goes_on();
             assert!(replica.process.interrupt().success());
             some();
+            crowd.goes_on();
             replica.restart();
             eventually("it is ready again", || (replica.probe("/readyz").0 == 200).then_some(()));
         }
         some();
     });
+    crowd.end();
     guest.get("@1").expect_code(0);
     assert_eq!(fs::read(&files_below(&guest.downloads())[0]).unwrap(), song);
 }
