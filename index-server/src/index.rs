@@ -50,6 +50,9 @@ pub(crate) use library_locks::LibraryLocks;
 /// Two thirds of the time for which a replica's places outlive it.
 const SPREAD_AMONG_REPLICAS_S: u32 = 20;
 
+/// So many files are loaded before the welcome, in some milliseconds: then whoever was welcomed is a source already.
+const SOON_LOADED: u64 = 10_000;
+
 /// Cheap to clone; all clones are the same index.
 #[derive(Clone)]
 pub(crate) struct Index(Arc<Parts>);
@@ -153,7 +156,8 @@ impl Index {
     /// A peer has a new control connection. It is present until what is returned is dropped; `None` if it has been
     /// erased or banned meanwhile.
     ///
-    /// What it holds is in memory afterwards, unless a set of its own is being written: then it is soon after that.
+    /// What it holds is in memory afterwards, unless that takes long: because a set of its own is being written, or
+    /// because it is very much. Then it is soon after that, and its welcome does not wait for it.
     pub(crate) async fn arrive(&self, caller: &Caller, line: Line) -> Result<Option<Attendance>, StoreError> {
         let Caller { peer, member, .. } = *caller;
         let arrival = {
@@ -171,9 +175,9 @@ impl Index {
         } else {
             self.online.appear(member);
             let library = self.library_locks.try_lock(member);
-            let is_free = library.is_some();
+            let is_soon = library.is_some() && self.store.profile(member).await?.0 <= SOON_LOADED;
             let settled = self.connections.spawn(self.clone().settle(*caller, library));
-            if is_free {
+            if is_soon {
                 settled.await.map_err(|_| StoreError::Unavailable)?;
             }
         }

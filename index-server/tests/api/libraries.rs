@@ -257,3 +257,22 @@ async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
     tokio::time::timeout(PATIENCE, all_are_sources).await.expect("who came back is a source of what it published");
     assert_eq!(bert.search("before").await.results[0].sources, 1);
 }
+
+#[tokio::test]
+async fn a_large_library_is_a_source_soon_after_its_welcome() {
+    let world = World::start().await;
+    let (mut anna, bert) = (world.peer(1).await, world.peer(2).await);
+    let titles: Vec<String> = (0..=10_000).map(|number| format!("Song {number}")).collect();
+    for titles in titles.chunks(800) {
+        anna.publish(&titles.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    let (_control, welcome) = Control::open(&anna, &hello(vec![])).await;
+    assert!(matches!(welcome, FromIndex::Welcome { resync } if resync.len() == 1));
+    let is_a_source = async {
+        let path = format!("/files/{}/sources", song("Song 10000"));
+        while bert.get(&path).await.json::<Sources>().online != 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_a_source).await.expect("it is loaded behind the welcome");
+}
