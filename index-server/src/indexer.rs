@@ -12,7 +12,7 @@ use crate::data_dir::write_secret;
 use crate::giving_way::giving_way;
 use crate::index::Index;
 use crate::search::{Indexer, IndexerError, SearchEngine};
-use crate::store::{Store, StoreError};
+use crate::store::{CatalogueMark, Store, StoreError};
 
 /// The file that tells of which catalogue a search index was made.
 const MARKER: &str = "catalogue";
@@ -32,41 +32,76 @@ const GATHER: Duration = Duration::from_millis(300);
 /// A disk that is full does not empty itself within a second.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// Opens the search index of this very catalogue. One that was made from another is deleted: its numbers mean
-/// other files. So is one that may hold files that were swept since, as one out of a backup may, and one that has seen
-/// changes that the catalogue then lost.
+/// Opens the search index of this catalogue. One that is of no use to it is deleted, and filled from what is there now.
 pub(crate) async fn open(folder: &Path, store: &Store) -> Result<(Indexer, SearchEngine), OpenError> {
-    let (identity, swept) = (store.catalogue_identity().await?, store.swept_revision().await?);
-    let newest = store.revision().await?;
+    let catalogue = store.catalogue_mark().await?;
     let folder = folder.to_owned();
     let opened = giving_way(move || {
-        if is_of(&folder, &identity) {
+        if is_of(&folder, &catalogue) {
             let opened = SearchEngine::open(&folder)?;
-            match opened.0.last_revision() {
-                // A new one is filled from what is there now.
-                seen if (1..swept).contains(&seen) => {
-                    tracing::warn!("the search index is older than the last sweep and is built anew");
-                }
-                // A disk can lose what it had acknowledged. The numbers that are missing will mean other changes.
-                seen if seen > newest => {
-                    tracing::warn!("the search index knows more than the catalogue and is built anew");
-                }
-                _ => return Ok(opened),
+            match Unfit::by_revision(opened.0.last_revision(), &catalogue) {
+                Some(unfit) => tracing::warn!("{unfit}, and is built anew"),
+                None => return Ok(opened),
             }
         }
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => std::fs::create_dir_all(&folder).map_err(IndexerError::from)?,
         }
-        write_secret(&folder.join(MARKER), &identity).map_err(IndexerError::from)?;
+        write_secret(&folder.join(MARKER), &catalogue.identity).map_err(IndexerError::from)?;
         Ok(SearchEngine::open(&folder)?)
     });
     opened.await.map_err(IndexerError::from)?
 }
 
-/// Whether the search index in `folder` was made from the catalogue of this identity.
-pub(crate) fn is_of(folder: &Path, identity: &[u8; 16]) -> bool {
-    std::fs::read(folder.join(MARKER)).ok().as_deref() == Some(&identity[..])
+/// Reads the search index in `folder`, which nobody may be using, and changes nothing. Why it is of no use to this
+/// catalogue, if that is so; an error if it cannot be told.
+pub(crate) async fn inspect(folder: &Path, catalogue: CatalogueMark) -> Result<Option<Unfit>, OpenError> {
+    let folder = folder.to_owned();
+    let inspected = giving_way(move || {
+        if !is_of(&folder, &catalogue) {
+            return Ok(Some(Unfit::OfAnother));
+        }
+        match SearchEngine::inspect(&folder) {
+            Ok(seen) => Ok(Unfit::by_revision(seen, &catalogue)),
+            Err(error) if error.is_of_the_disk() => Err(error.into()),
+            Err(error) => Ok(Some(Unfit::Unreadable(error))),
+        }
+    });
+    inspected.await.map_err(IndexerError::from)?
+}
+
+/// Whether the search index in `folder` was made from this very catalogue.
+fn is_of(folder: &Path, catalogue: &CatalogueMark) -> bool {
+    std::fs::read(folder.join(MARKER)).ok().as_deref() == Some(&catalogue.identity[..])
+}
+
+/// Why a search index is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfit {
+    /// Its numbers mean other files.
+    #[error("the search index does not belong to the catalogue")]
+    OfAnother,
+    /// One out of a backup may hold files that were swept since.
+    #[error("the search index is older than the last sweep")]
+    MissedSweep,
+    /// A disk can lose what it had acknowledged. The numbers that are missing will mean other changes.
+    #[error("the search index knows more than the catalogue")]
+    Ahead,
+    #[error(transparent)]
+    Unreadable(IndexerError),
+}
+
+impl Unfit {
+    fn by_revision(seen: u64, catalogue: &CatalogueMark) -> Option<Self> {
+        match seen {
+            // A new one is filled from what is there now.
+            0 => None,
+            _ if seen < catalogue.swept_revision => Some(Self::MissedSweep),
+            _ if seen > catalogue.revision => Some(Self::Ahead),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use backup::Extent;
 
 use crate::data_dir::DataDirError;
-use crate::search::IndexerError;
+use crate::indexer;
 use crate::store::{self, Location, PostgresUrl};
 
 /// The precious database: where it is, there is an index.
@@ -131,7 +131,7 @@ pub enum MaintenanceError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     #[error(transparent)]
-    Search(#[from] IndexerError),
+    Search(#[from] indexer::OpenError),
 }
 
 fn folder(path: &Path) -> impl Fn(io::Error) -> MaintenanceError {

@@ -109,6 +109,12 @@ impl SearchEngine {
         Ok((indexer, engine))
     }
 
+    /// The last revision that the search index in `folder` has seen, after all of it was read; 0 if there is none.
+    /// Nothing is changed, and nobody may write to it meanwhile.
+    pub fn inspect(folder: &Path) -> Result<u64, IndexerError> {
+        Indexer::inspect(folder)
+    }
+
     /// Answers `query`. `held` are the files of the peer that the query names, if it names one.
     ///
     /// This takes milliseconds of processor time, and more if the index must be read from disk.

@@ -37,7 +37,8 @@ fn a_backup_of_a_running_index_is_restored_with_its_members_and_its_key() {
     let backup = backup.to_str().unwrap();
     let (code, said) = index.operate(&["backup", backup]);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(index.operate(&["check"]), (Some(0), "all is well\n".to_owned()));
+    let (code, said) = index.operate(&["check"]);
+    assert!(code == Some(0) && said.contains("the databases are well"), "{said}");
     assert_eq!(index.operate(&["migrate", "--check"]), (Some(0), "the databases are up to date\n".to_owned()));
 
     let (code, said) = index.operate(&["restore", backup]);

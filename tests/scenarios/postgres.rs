@@ -65,7 +65,8 @@ fn an_operator_checks_and_brings_up_to_date_what_is_on_a_server_and_is_told_how_
     let peer = TestPeer::new("anna", &index);
     assert_eq!(peer.run(["join", &index.join_link, "--name", "Anna"]).code, 0);
     let operate = |command: &[&str]| index.operate(&[command, &["--database", &url]].concat());
-    assert_eq!(operate(&["check"]), (Some(0), "all is well\n".to_owned()));
+    let (code, said) = operate(&["check"]);
+    assert!(code == Some(0) && said.contains("the databases are well"), "{said}");
     assert_eq!(operate(&["migrate", "--check"]), (Some(0), "the databases are up to date\n".to_owned()));
     for command in [&["backup", "somewhere"][..], &["restore", "somewhere"]] {
         let (code, said) = operate(command);

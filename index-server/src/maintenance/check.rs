@@ -1,29 +1,28 @@
 //! Whether the databases and the search index are sound and agree; and what can be done if not.
 //!
+//! - Who only looks changes nothing, also nothing that a start would change.
 //! - Accounts exist nowhere else: damage there is for a backup to mend.
 //! - Counts of the catalogue are counted anew. If more than counts is wrong, the catalogue is moved aside, and peers
 //!   publish again.
 //! - On a server, damage is for the server's operator, and so is a catalogue that must begin anew.
-//! - The search index is deleted if it does not belong to the catalogue, and built anew by the next start.
+//! - The search index is deleted if it cannot be read or does not belong to the catalogue, and built anew by the next
+//!   start. A running index writes to it, so then nobody else looks at it.
 
 use std::fs;
 use std::path::Path;
 
-use tokio_util::task::TaskTracker;
-
 use super::{ACCOUNTS, CATALOGUE, MaintenanceError, Outcome, Repair, folder, lines};
 use crate::data_dir::DataDir;
-use crate::indexer;
-use crate::search::SearchEngine;
-use crate::store::{self, Finding, Location, OpenError, Store};
+use crate::indexer::{self, Unfit};
+use crate::store::{self, Finding, Location, OpenError};
 
 pub(super) async fn check(data_dir: &Path, database: &Location, repair: Repair) -> Result<Outcome, MaintenanceError> {
+    let mut report = Report::default();
     let lock = match (DataDir::open(data_dir), repair) {
         (Ok(lock), _) => Some(lock),
         (Err(error), Repair::Mend) => return Err(MaintenanceError::Running(error)),
         (Err(_), Repair::Look) => None,
     };
-    let mut report = Report::default();
     if let Location::Folder(dir) = database
         && let Err(error) = store::verify(&dir.join(ACCOUNTS)).await
     {
@@ -31,9 +30,15 @@ pub(super) async fn check(data_dir: &Path, database: &Location, repair: Repair) 
         report.found(format!("backups from before changes of version are in {}", data_dir.join("backups").display()));
     }
     let begun_anew = check_catalogue(database, repair, &mut report).await?;
-    // The running index has the search index to itself.
-    if lock.is_some() && !begun_anew && report.is_sound() {
-        check_search(data_dir, database, repair, &mut report).await?;
+    let search = data_dir.join("search");
+    if search.exists() && !begun_anew {
+        match lock {
+            None => report.noted("the search index was not looked at: stop the index to have it checked".to_owned()),
+            Some(_) if !report.is_sound() => {
+                report.noted("the search index was not looked at: the databases come first".to_owned());
+            }
+            Some(_) => check_search(&search, database, repair, &mut report).await?,
+        }
     }
     Ok(report.outcome())
 }
@@ -94,38 +99,27 @@ fn begin_anew(
     Ok(true)
 }
 
-/// Whether the search index was made from this catalogue and is not ahead of it. It may be behind.
+/// Whether the search index can be read and is of use to this catalogue. It may be behind.
 async fn check_search(
-    data_dir: &Path,
+    search: &Path,
     database: &Location,
     repair: Repair,
     report: &mut Report,
 ) -> Result<(), MaintenanceError> {
-    let search = data_dir.join("search");
-    if !search.exists() || !store::upgrades(database).await?.iter().all(|upgrade| upgrade.pending.is_empty()) {
+    if !store::upgrades(database).await?.iter().all(|upgrade| upgrade.pending.is_empty()) {
+        report.noted("the search index was not looked at: the databases are of an earlier version".to_owned());
         return Ok(());
     }
-    let tracker = TaskTracker::new();
-    let store = Store::open(database, store::Options::default(), &tracker).await?;
-    let known = async { Ok::<_, store::StoreError>((store.catalogue_identity().await?, store.revision().await?)) };
-    let known = known.await;
-    store.close().await;
-    tracker.close();
-    tracker.wait().await;
-    let (identity, revision) = known.map_err(OpenError::Store)?;
-    let opened = search.clone();
-    let agrees = tokio::task::spawn_blocking(move || {
-        indexer::is_of(&opened, &identity)
-            && SearchEngine::open(&opened).is_ok_and(|(indexer, _)| indexer.last_revision() <= revision)
-    });
-    if agrees.await.unwrap_or(false) {
-        return Ok(());
-    }
-    match repair {
-        Repair::Look => report.found("the search index does not belong to the catalogue".to_owned()),
-        Repair::Mend => {
-            fs::remove_dir_all(&search).map_err(folder(&search))?;
-            report.mended("the search index did not belong to the catalogue and will be built anew".to_owned());
+    let unfit = match database {
+        Location::Folder(dir) if !dir.join(CATALOGUE).exists() => Some(Unfit::OfAnother),
+        _ => indexer::inspect(search, store::catalogue_mark(database).await?).await?,
+    };
+    match (unfit, repair) {
+        (None, _) => {}
+        (Some(unfit), Repair::Look) => report.found(format!("{unfit}; the next start builds it anew")),
+        (Some(unfit), Repair::Mend) => {
+            fs::remove_dir_all(search).map_err(folder(search))?;
+            report.mended(format!("{unfit}: deleted, and built anew by the next start"));
         }
     }
     Ok(())
@@ -135,6 +129,7 @@ async fn check_search(
 struct Report {
     lines: Vec<String>,
     open: usize,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -147,15 +142,22 @@ impl Report {
         self.lines.push(what);
     }
 
+    /// What is no fault.
+    fn noted(&mut self, what: String) {
+        self.notes.push(what);
+    }
+
     const fn is_sound(&self) -> bool {
         self.open == 0
     }
 
-    fn outcome(self) -> Outcome {
-        match (self.is_sound(), self.lines.is_empty()) {
-            (true, true) => Outcome::sound("all is well"),
-            (true, false) => Outcome::sound(lines(&self.lines)),
-            (false, _) => Outcome::needs_attention(lines(&self.lines)),
+    fn outcome(mut self) -> Outcome {
+        let sound = self.is_sound();
+        if self.lines.is_empty() {
+            let well = if self.notes.is_empty() { "all is well" } else { "the databases are well" };
+            self.lines.push(well.to_owned());
         }
+        self.lines.append(&mut self.notes);
+        if sound { Outcome::sound(lines(&self.lines)) } else { Outcome::needs_attention(lines(&self.lines)) }
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -114,6 +115,86 @@ async fn a_check_finds_and_mends() {
     fs::write(dir.path().join(ACCOUNTS), b"no database at all".repeat(500)).unwrap();
     let outcome = perform(dir.path(), &MEND).await.unwrap();
     assert_eq!(outcome.state, State::NeedsAttention, "accounts are for a backup to mend");
+}
+
+/// What is in the folder, name by name, but for what SQLite keeps beside its databases.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = entry.to_string_lossy();
+        if entry.is_dir() {
+            found.extend(contents(&entry));
+        } else if !name.ends_with("-wal") && !name.ends_with("-shm") {
+            found.insert(entry.clone(), fs::read(&entry).unwrap());
+        }
+    }
+    found
+}
+
+/// An index's folder with a search index that knows its one song.
+async fn searchable() -> tempfile::TempDir {
+    let (dir, _) = index().await;
+    let tracker = TaskTracker::new();
+    let store = Store::open(&dir.path().into(), Options::default(), &tracker).await.unwrap();
+    let (mut indexer, engine) = indexer::open(&dir.path().join("search"), &store).await.unwrap();
+    let (files, revision) = (store.changed_files(0, 9).await.unwrap(), store.revision().await.unwrap());
+    store.close().await;
+    let fill = move || {
+        indexer.apply(&files).unwrap();
+        indexer.commit(revision).unwrap();
+        drop((indexer, engine));
+    };
+    tokio::task::spawn_blocking(fill).await.unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn who_only_looks_at_a_damaged_search_index_leaves_it_as_it_is() {
+    let spoil: [(fn(&Path), &str); 4] = [
+        (|search| fs::write(search.join("files/meta.json"), b"{").unwrap(), "cannot be used"),
+        (
+            |search| {
+                let files = fs::read_dir(search.join("files")).unwrap().map(|entry| entry.unwrap().path());
+                let terms = files.filter(|path| path.extension().is_some_and(|extension| extension == "term"));
+                terms.for_each(|path| {
+                    let mut bytes = fs::read(&path).unwrap();
+                    bytes[0] ^= 1;
+                    fs::write(path, bytes).unwrap();
+                });
+            },
+            "is damaged, in ",
+        ),
+        (|search| fs::write(search.join("catalogue"), b"another's").unwrap(), "does not belong to the catalogue"),
+        (|search| fs::remove_file(search.with_file_name(CATALOGUE)).unwrap(), "does not belong to the catalogue"),
+    ];
+    for (spoil, words) in spoil {
+        let dir = searchable().await;
+        let search = dir.path().join("search");
+        assert_eq!(perform(dir.path(), &LOOK).await.unwrap(), Outcome::sound("all is well"));
+        spoil(&search);
+        let before = contents(dir.path());
+        for _ in 0..2 {
+            let Outcome { text, state } = perform(dir.path(), &LOOK).await.unwrap();
+            assert!(state == State::NeedsAttention && text.contains(words), "{text}");
+        }
+        assert!(contents(dir.path()) == before, "{words}");
+        let Outcome { text, state } = perform(dir.path(), &MEND).await.unwrap();
+        assert!(state == State::Sound && text.contains("built anew"), "{text}");
+        assert!(!search.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_what_it_did_not_look_at() {
+    let dir = searchable().await;
+    let unseen = "the search index was not looked at";
+    let running = DataDir::open(dir.path()).unwrap();
+    let Outcome { text, state } = perform(dir.path(), &LOOK).await.unwrap();
+    assert!(state == State::Sound && text.contains(unseen) && !text.contains("all is well"), "{text}");
+    drop(running);
+    fs::write(dir.path().join(CATALOGUE), b"no database at all".repeat(500)).unwrap();
+    let Outcome { text, state } = perform(dir.path(), &LOOK).await.unwrap();
+    assert!(state == State::NeedsAttention && text.contains(unseen), "{text}");
 }
 
 #[tokio::test]

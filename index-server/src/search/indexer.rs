@@ -36,24 +36,26 @@ const LOCK_FILE: &str = "lock";
 /// Where searches find the newest snapshot.
 pub(super) type Shelf = Arc<RwLock<Arc<Snapshot>>>;
 
-/// Why the search index cannot be written.
+/// Why the search index cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexerError {
     #[error("another process writes the search index")]
     InUse,
     #[error("the search index failed and was not opened again")]
     Failed,
-    #[error("{0} is damaged")]
+    #[error("the search index is damaged, in {path}", path = .0.display())]
     Damaged(PathBuf),
-    #[error("the search index cannot be written: {0}")]
+    #[error("the search index is of another version of this program")]
+    OtherVersion,
+    #[error("the search index cannot be used: {0}")]
     Io(#[from] io::Error),
-    #[error("the search index cannot be written: {0}")]
+    #[error("the search index cannot be used: {0}")]
     Engine(#[from] TantivyError),
 }
 
 impl IndexerError {
     /// Whether the disk takes nothing now. To begin anew would not help, and cost what is there.
-    fn is_of_the_disk(&self) -> bool {
+    pub(crate) fn is_of_the_disk(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let kind = match self {
             Self::Io(error) => error.kind(),
@@ -102,6 +104,16 @@ impl Indexer {
         let known = known(&snapshot);
         let shelf = Arc::new(RwLock::new(Arc::new(snapshot)));
         Ok(Self { folder, fields, writer: Some(writer), reader, shelf, known, last_revision, _lock: lock })
+    }
+
+    /// The last revision that the index in `folder` has seen, after all of it was read; 0 if there is none. Nothing is
+    /// changed, and nobody may write to it meanwhile.
+    pub(super) fn inspect(folder: &Path) -> Result<u64, IndexerError> {
+        let folder = folder.join(FOLDER);
+        if !folder.exists() {
+            return Ok(0);
+        }
+        Sound::read(&folder).map(|sound| sound.last_revision)
     }
 
     /// After a failure: goes back to the last commit, so that all that came after it must be applied again. Searches
@@ -185,7 +197,39 @@ fn known(snapshot: &Snapshot) -> FileSet {
     known
 }
 
-/// An index that can be read.
+/// An index that was read from end to end, and is of this version.
+struct Sound {
+    fields: Fields,
+    index: Index,
+    last_revision: u64,
+}
+
+impl Sound {
+    fn read(folder: &Path) -> Result<Self, IndexerError> {
+        let (fields, schema) = Fields::new();
+        let index = Index::open_in_dir(folder)?;
+        // Reads all of it, some hundred MB for ten million files. A search would not notice that it reads nonsense.
+        if let Some(damaged) = index.validate_checksum()?.into_iter().next() {
+            return Err(IndexerError::Damaged(damaged));
+        }
+        let metas = index.load_metas()?;
+        let payload = match metas.payload {
+            Some(payload) => serde_json::from_str(&payload).ok(),
+            // Nothing was ever committed.
+            None if metas.segments.is_empty() => Some(Payload { schema_version: SCHEMA_VERSION, last_revision: 0 }),
+            None => None,
+        };
+        let same = index.schema() == schema && *index.settings() == schema::settings();
+        match payload {
+            Some(Payload { schema_version: SCHEMA_VERSION, last_revision }) if same => {
+                Ok(Self { fields, index, last_revision })
+            }
+            _ => Err(IndexerError::OtherVersion),
+        }
+    }
+}
+
+/// An index that can be read and written.
 struct Opened {
     fields: Fields,
     writer: IndexWriter,
@@ -211,21 +255,8 @@ impl Opened {
     }
 
     fn existing(folder: &Path) -> Result<Self, IndexerError> {
-        let (fields, schema) = Fields::new();
-        let index = Index::open_in_dir(folder)?;
-        // Reads all of it, some hundred MB for ten million files. A search would not notice that it reads nonsense.
-        if let Some(damaged) = index.validate_checksum()?.into_iter().next() {
-            return Err(IndexerError::Damaged(damaged));
-        }
-        let payload = index.load_metas()?.payload.unwrap_or_default();
-        let payload: Option<Payload> = serde_json::from_str(&payload).ok();
-        let same = index.schema() == schema && *index.settings() == schema::settings();
-        match payload {
-            Some(payload) if same && payload.schema_version == SCHEMA_VERSION => {
-                Self::new(fields, index, payload.last_revision)
-            }
-            _ => Err(TantivyError::SchemaError("it has another version".to_owned()).into()),
-        }
+        let Sound { fields, index, last_revision } = Sound::read(folder)?;
+        Self::new(fields, index, last_revision)
     }
 
     fn create(folder: &Path) -> Result<Self, IndexerError> {

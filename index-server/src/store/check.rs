@@ -14,6 +14,7 @@ use choir_shared::library::LibraryDigest;
 use super::columns::digest;
 use super::database::{CATALOGUE_FILE, read_only, read_write};
 use super::error::OpenError;
+use super::files::{self, CatalogueMark};
 use super::location::Location;
 use super::postgres::{self, Schema};
 use super::sql::{Connection, query};
@@ -54,13 +55,18 @@ impl fmt::Display for Finding {
 
 /// Compares counts and sums in the catalogue with what they count, as of one moment.
 pub async fn check_catalogue(at: &Location) -> Result<Vec<Finding>, OpenError> {
-    let mut connection = match at {
-        Location::Folder(dir) => read_only(&dir.join(CATALOGUE_FILE)).await?.into(),
-        Location::Postgres(url) => postgres::connect(url, Schema::Catalogue).await?.into(),
-    };
+    let mut connection = look_at(at).await?;
     let found = check(&mut connection).await;
     let _ = connection.close().await;
     found.map_err(OpenError::Store)
+}
+
+/// What a search index must agree with. Opens nothing for writing, and so mends nothing either.
+pub async fn catalogue_mark(at: &Location) -> Result<CatalogueMark, OpenError> {
+    let mut connection = look_at(at).await?;
+    let mark = files::mark(&mut connection).await;
+    let _ = connection.close().await;
+    mark.map_err(OpenError::Store)
 }
 
 /// Counts anew. A catalogue in a folder must not be in use.
@@ -76,6 +82,13 @@ pub async fn recount(at: &Location) -> Result<(), OpenError> {
 /// Moves the catalogue in `dir` aside, so that the next start begins a new one. Where to.
 pub fn begin_anew(dir: &Path) -> Result<std::path::PathBuf, OpenError> {
     database::set_aside(&dir.join(CATALOGUE_FILE)).map_err(|error| OpenError::Folder(dir.to_owned(), error))
+}
+
+async fn look_at(at: &Location) -> Result<Connection, OpenError> {
+    Ok(match at {
+        Location::Folder(dir) => read_only(&dir.join(CATALOGUE_FILE)).await?.into(),
+        Location::Postgres(url) => postgres::connect(url, Schema::Catalogue).await?.into(),
+    })
 }
 
 async fn check(connection: &mut Connection) -> Result<Vec<Finding>, StoreError> {

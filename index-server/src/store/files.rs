@@ -44,6 +44,16 @@ impl IndexedFile {
     }
 }
 
+/// What tells whether a search index is fit for the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogueMark {
+    pub identity: [u8; 16],
+    /// Of the latest change.
+    pub revision: u64,
+    /// A search index that ends before this one may hold files that are no longer here.
+    pub swept_revision: u64,
+}
+
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -97,6 +107,11 @@ impl Store {
         rows.iter().map(indexed_file).collect()
     }
 
+    /// What the search index must agree with.
+    pub async fn catalogue_mark(&self) -> Result<CatalogueMark, StoreError> {
+        mark(&self.catalogue.readers).await
+    }
+
     /// The revision of the latest change.
     pub async fn revision(&self) -> Result<u64, StoreError> {
         query("SELECT revision FROM catalogue").fetch_one(&self.catalogue.readers).await
@@ -105,8 +120,7 @@ impl Store {
     /// Tells this catalogue from every other. Whatever was derived from one with another identity (a search index,
     /// numbers of files) is void.
     pub async fn catalogue_identity(&self) -> Result<[u8; 16], StoreError> {
-        let identity: Vec<u8> = query("SELECT identity FROM catalogue").fetch_one(&self.catalogue.readers).await?;
-        identity.try_into().map_err(|_| StoreError::Corrupt("an identity of another length"))
+        Ok(self.catalogue_mark().await?.identity)
     }
 
     pub async fn counts(&self) -> Result<Counts, StoreError> {
@@ -115,6 +129,16 @@ impl Store {
         let members = query("SELECT count(*) FROM members").fetch_one(&self.accounts.readers).await?;
         Ok(Counts { files, holdings, members })
     }
+}
+
+pub(super) async fn mark(database: impl Into<On<'_>>) -> Result<CatalogueMark, StoreError> {
+    let row: Row = query("SELECT identity, revision, swept_revision FROM catalogue").fetch_one(database).await?;
+    let identity: &[u8] = row.get("identity")?;
+    Ok(CatalogueMark {
+        identity: identity.try_into().map_err(|_| StoreError::Corrupt("an identity of another length"))?,
+        revision: row.get("revision")?,
+        swept_revision: row.get("swept_revision")?,
+    })
 }
 
 /// The numbers of those files that are known.

@@ -101,6 +101,21 @@ fn what_cannot_be_read_is_built_anew() {
 }
 
 #[test]
+fn an_index_is_inspected_without_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(SearchEngine::inspect(folder.path()).unwrap(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(SearchEngine::open(folder.path()).unwrap());
+    assert_eq!(SearchEngine::inspect(folder.path()).unwrap(), 0, "nothing was committed");
+
+    let Catalogue { folder, indexer, engine, .. } = Catalogue::with([song("a", "one"), song("a", "two")]);
+    drop((indexer, engine));
+    assert_eq!(SearchEngine::inspect(folder.path()).unwrap(), 2);
+    fs::remove_file(folder.path().join("files/meta.json")).unwrap();
+    assert!(SearchEngine::inspect(folder.path()).is_err());
+}
+
+#[test]
 fn a_second_writer_is_turned_away_and_does_no_harm() {
     let mut catalogue = Catalogue::empty();
     assert!(matches!(SearchEngine::open(catalogue.folder.path()), Err(IndexerError::InUse)));
