@@ -241,8 +241,10 @@ async fn drop_live(database: &mut Connection, member: MemberNo, no: CollectionNo
 
 async fn erase(database: &mut Connection, member: MemberNo) -> Result<Vec<FileNo>, StoreError> {
     sweep::leave_behind(database, member).await?;
-    let rows: Vec<(u32, bool)> =
-        query("SELECT no, staged FROM collections WHERE member = $1").bind(member.0).fetch_all(&mut *database).await?;
+    let rows: Vec<(u32, bool)> = query("SELECT no, staged FROM collections WHERE member = $1 ORDER BY name, staged")
+        .bind(member.0)
+        .fetch_all(&mut *database)
+        .await?;
     let mut removed = Vec::new();
     for (no, staged) in rows {
         let no = CollectionNo(no);
