@@ -117,8 +117,9 @@ impl Roster {
 
     /// Whether there was a ban to lift.
     pub(crate) async fn unban(&self, target: &BanTarget) -> Result<bool, StoreError> {
+        let lifted = self.store.unban(target, now_unix_s()).await?;
         self.inside().bans.lift(target);
-        self.store.unban(target, now_unix_s()).await
+        Ok(lifted)
     }
 
     pub(crate) fn own_quota(&self, member: MemberNo) -> OwnQuota {
@@ -140,4 +141,22 @@ async fn load_bans(store: &Store) -> Result<Bans, StoreError> {
     let mut bans = Bans::default();
     store.bans().await?.into_iter().for_each(|ban| bans.add(ban));
     Ok(bans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::World;
+
+    #[tokio::test]
+    async fn a_ban_that_the_store_could_not_lift_still_holds() {
+        let world = World::new().await;
+        let anna = world.member(1).await.peer();
+        let roster = Roster::load(world.store.clone()).await.unwrap();
+        let target = BanTarget::Peer(anna);
+        roster.ban(Ban { target, reason: String::new(), until_unix_s: None }).await.unwrap();
+        world.store.close().await;
+        assert!(roster.unban(&target).await.is_err());
+        assert!(roster.is_banned(&anna));
+    }
 }
