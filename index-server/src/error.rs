@@ -93,6 +93,7 @@ impl From<EnrolError> for ApiError {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::InviteInvalid => Self::new(ErrorCode::InviteInvalid),
+            EnrolError::InviterBanned => Self::because(ErrorCode::InviteInvalid, error),
             EnrolError::Store(error) => error.into(),
         }
     }

@@ -291,7 +291,8 @@ fn short(text: String) -> Result<String, Refusal> {
 fn describe_invite(invite: &Invite) -> String {
     let by = inviter(invite.created_by.as_ref());
     let (label, until) = (invite_label(&invite.hash), day(invite.expires_unix_s));
-    format!("{label}  lets {} in until {until}  {by}", invite.uses_left)
+    let suspended = if invite.suspended { ", who is banned: nobody until that is over" } else { "" };
+    format!("{label}  lets {} in until {until}  {by}{suspended}", invite.uses_left)
 }
 
 fn describe_member(joined: &Joined) -> String {

@@ -4,7 +4,7 @@ use choir_shared::PeerId;
 
 use super::columns::{json, peer, time};
 use super::error::StoreError;
-use super::invites::{Redeemed, note};
+use super::invites::note;
 use super::name::DisplayName;
 use super::numbers::MemberNo;
 use super::replicas::{Kept, count};
@@ -47,6 +47,8 @@ pub enum Enrolment<'a> {
 pub enum EnrolError {
     #[error("the invite is used up, expired or unknown")]
     InviteInvalid,
+    #[error("whoever made the invite is banned")]
+    InviterBanned,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -162,10 +164,7 @@ async fn enrol(
     }
     let invited_by = match &invite {
         None => None,
-        Some(invite) => match invites::redeem(database, invite, now_unix_s).await? {
-            Some(Redeemed { created_by }) => created_by,
-            None => return Err(EnrolError::InviteInvalid),
-        },
+        Some(invite) => invites::redeem(database, invite, now_unix_s).await?.created_by,
     };
     query(
         "INSERT INTO members (peer, created_unix_s, last_seen_unix_s, invite, invited_by) VALUES ($1, $2, $2, $3, $4)",

@@ -34,6 +34,15 @@ impl Ban {
     }
 }
 
+impl BanTarget {
+    pub(super) const fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Peer(peer) => Some(*peer),
+            Self::Prefix(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Display for BanTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -89,6 +98,15 @@ impl Store {
         };
         rows.into_iter().map(read).collect()
     }
+}
+
+/// Whether the key itself is banned now.
+pub(super) async fn is_banned(database: &mut Connection, peer: &PeerId, now_unix_s: u64) -> Result<bool, StoreError> {
+    query("SELECT count(*) > 0 FROM bans WHERE target = $1 AND (until_unix_s IS NULL OR until_unix_s > $2)")
+        .bind(BanTarget::Peer(*peer).to_string())
+        .bind(time(now_unix_s))
+        .fetch_one(database)
+        .await
 }
 
 async fn insert(database: &mut Connection, ban: &Ban, now_unix_s: u64) -> Result<(), StoreError> {

@@ -1,11 +1,17 @@
 //! Invites, and the record of what operators did.
 //!
-//! An invite is a random code that lets a number of keys in. Only its hash is kept: whoever reads the database, or a
-//! backup of it, cannot join with what it finds.
+//! - **An invite** is a random code that lets a number of keys in. Only its hash is kept: whoever reads the database,
+//!   or a backup of it, cannot join with what it finds.
+//! - **While whoever had it made is banned it lets nobody in**, or a branch would grow again at once. It is not revoked:
+//!   a ban can be lifted.
+
+use std::collections::HashSet;
 
 use choir_shared::{Digest, PeerId};
 
 use super::Store;
+use super::accounts::EnrolError;
+use super::bans::is_banned;
 use super::columns::{digest, peer, time};
 use super::error::StoreError;
 use super::sql::{Connection, Row, query};
@@ -33,6 +39,8 @@ pub struct Invite {
     pub expires_unix_s: u64,
     /// `None`: the operator.
     pub created_by: Option<PeerId>,
+    /// Whoever had it made is banned, and it lets nobody in until that is over.
+    pub suspended: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +67,7 @@ impl Store {
         Ok(code)
     }
 
-    /// Those that still let somebody in, the last to expire first.
+    /// Those that are not used up and not over, the last to expire first.
     pub async fn live_invites(&self, now_unix_s: u64) -> Result<Vec<Invite>, StoreError> {
         let rows = query(
             "SELECT code_hash, uses_left, expires_unix_s, created_by FROM invites
@@ -68,13 +76,17 @@ impl Store {
         .bind(time(now_unix_s))
         .fetch_all(&self.accounts.readers)
         .await?;
+        let bans = self.bans().await?.into_iter().filter(|ban| !ban.is_over(now_unix_s));
+        let banned: HashSet<PeerId> = bans.filter_map(|ban| ban.target.peer()).collect();
         let read = |row: &Row| {
             let by: Option<&[u8]> = row.get("created_by")?;
+            let created_by = by.map(peer).transpose()?;
             Ok(Invite {
                 hash: digest(row.get("code_hash")?)?,
                 uses_left: row.get("uses_left")?,
                 expires_unix_s: row.get("expires_unix_s")?,
-                created_by: by.map(peer).transpose()?,
+                created_by,
+                suspended: created_by.is_some_and(|by| banned.contains(&by)),
             })
         };
         rows.iter().map(read).collect()
@@ -113,21 +125,24 @@ pub(super) struct Redeemed {
     pub(super) created_by: Option<Vec<u8>>,
 }
 
-/// Takes one use off, if there is one left.
-pub(super) async fn redeem(
-    database: &mut Connection,
-    hash: &Digest,
-    now_unix_s: u64,
-) -> Result<Option<Redeemed>, StoreError> {
+/// Takes one use off, if there is one left and whoever had it made is not banned.
+pub(super) async fn redeem(database: &mut Connection, hash: &Digest, now_unix_s: u64) -> Result<Redeemed, EnrolError> {
     let used: Option<Option<Vec<u8>>> = query(
         "UPDATE invites SET uses_left = uses_left - 1
          WHERE code_hash = $1 AND uses_left > 0 AND expires_unix_s > $2 RETURNING created_by",
     )
     .bind(hash.as_bytes().as_slice())
     .bind(time(now_unix_s))
-    .fetch_optional(database)
+    .fetch_optional(&mut *database)
     .await?;
-    Ok(used.map(|created_by| Redeemed { created_by }))
+    let created_by = used.ok_or(EnrolError::InviteInvalid)?;
+    // What is refused is undone: the use is not lost.
+    if let Some(by) = &created_by
+        && is_banned(database, &peer(by)?, now_unix_s).await?
+    {
+        return Err(EnrolError::InviterBanned);
+    }
+    Ok(Redeemed { created_by })
 }
 
 /// What an operator calls an invite: enough digits of its hash to tell it from the others.

@@ -190,10 +190,20 @@ async fn a_branch_is_banned_with_all_who_came_through_it() {
     assert!(members.lines().nth(1).unwrap().ends_with(&format!("by {}", secret(1).peer_id())), "{members}");
 
     let peer = secret(2).peer_id().to_string();
+    let by = Some(secret(3).peer_id().to_string());
+    let answer = order(&world, Request::Invite { uses: 1, days: 1, by }).await;
+    let invite = Some(answer.split_once('\n').unwrap().0.to_owned());
     order(&world, Request::BanBranch { peer, reason: String::new(), days: None }).await;
     for (seed, expected) in [(1, 200), (2, 403), (3, 403), (4, 200)] {
         assert_eq!(world.log_in(&secret(seed), |_| {}).await.status, expected, "{seed}");
     }
+
+    let refused = world.log_in(&secret(5), |login| login.invite = invite.clone()).await.problem();
+    let told = (refused.code, refused.detail.as_deref());
+    assert_eq!(told, (ErrorCode::InviteInvalid, Some("whoever made the invite is banned")));
+    assert!(order(&world, Request::Invites).await.contains("who is banned"));
+    order(&world, Request::Unban { target: secret(3).peer_id().to_string() }).await;
+    assert_eq!(world.log_in(&secret(5), |login| login.invite = invite).await.status, 200);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) fn index_error(error: &IndexError) -> ServiceError {
         IndexError::KeyChanged { .. }
         | IndexError::Incompatible { .. }
         | IndexError::InviteNeeded
-        | IndexError::InviteInvalid
+        | IndexError::InviteInvalid { .. }
         | IndexError::Closed
         | IndexError::Banned { .. }
         | IndexError::NotLoggedIn => ErrorKind::Refused,

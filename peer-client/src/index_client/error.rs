@@ -34,8 +34,11 @@ pub enum IndexError {
     Incompatible { min: u16, max: u16 },
     #[error("this index takes new members by invitation; ask a member or its operator for a join link")]
     InviteNeeded,
-    #[error("the invite is used up, has expired or is not known here; ask for a new join link")]
-    InviteInvalid,
+    #[error("the invite {}; ask for a new join link", .reason.as_ref().map_or_else(
+        || "is used up, has expired or is not known here".to_owned(),
+        |why| format!("is not valid: {why}"),
+    ))]
+    InviteInvalid { reason: Option<String> },
     #[error("this index takes no new members")]
     Closed,
     #[error("you are banned from this index{}", .reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
@@ -70,7 +73,7 @@ impl IndexError {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::InviteNeeded => Some(ErrorCode::InviteNeeded),
-            Self::InviteInvalid => Some(ErrorCode::InviteInvalid),
+            Self::InviteInvalid { .. } => Some(ErrorCode::InviteInvalid),
             Self::Closed => Some(ErrorCode::Closed),
             Self::Banned { .. } => Some(ErrorCode::Banned),
             Self::NotLoggedIn => Some(ErrorCode::NotLoggedIn),
@@ -98,7 +101,7 @@ impl IndexError {
             | Self::NotAnIndex { .. }
             | Self::Incompatible { .. }
             | Self::InviteNeeded
-            | Self::InviteInvalid
+            | Self::InviteInvalid { .. }
             | Self::Closed
             | Self::Banned { .. } => true,
             Self::Refused(problem) => problem.status < 500,
@@ -128,7 +131,7 @@ impl From<Problem> for IndexError {
         match problem.code {
             ErrorCode::NotLoggedIn => Self::NotLoggedIn,
             ErrorCode::InviteNeeded => Self::InviteNeeded,
-            ErrorCode::InviteInvalid => Self::InviteInvalid,
+            ErrorCode::InviteInvalid => Self::InviteInvalid { reason: problem.detail },
             ErrorCode::Closed => Self::Closed,
             ErrorCode::Banned => Self::Banned { reason: problem.detail },
             ErrorCode::RateLimited => Self::RateLimited { retry_after: pause(problem.retry_after_s) },

@@ -64,7 +64,7 @@ error_codes! {
     LoginFailed = 401 "the login signature is wrong or late",
     /// The index takes new members only with an invite.
     InviteNeeded = 403 "this index needs an invite",
-    /// The invite is used up, expired or unknown.
+    /// The invite is used up, expired or unknown, or whoever made it is banned.
     InviteInvalid = 403 "the invite is not valid",
     /// The index takes no new members at all.
     Closed = 403 "this index takes no new members",

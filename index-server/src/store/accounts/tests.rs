@@ -65,6 +65,30 @@ async fn an_invite_expires_and_can_be_revoked(world: World) {
     assert!(record.iter().all(|entry| !entry.what.contains(&code)));
 }
 
+async fn an_invite_lets_nobody_in_while_whoever_made_it_is_banned(world: World) {
+    let code = world.store.create_invite(2, NOW + 60, Some(&peer(9)), NOW).await.unwrap();
+    let by_operator = world.store.create_invite(1, NOW + 50, None, NOW).await.unwrap();
+    let ban = |until_unix_s| Ban { target: BanTarget::Peer(peer(9)), reason: "spam".into(), until_unix_s };
+    let enrol = async |seed, code, now| world.store.enrol(&peer(seed), Enrolment::Invite(code), now).await;
+
+    world.store.ban(ban(Some(NOW + 5)), NOW).await.unwrap();
+    let refused = enrol(1, &code, NOW + 4).await;
+    assert!(matches!(refused, Err(EnrolError::InviterBanned)), "{refused:?}");
+    let live = world.store.live_invites(NOW + 4).await.unwrap();
+    assert_eq!(
+        live.iter().map(|invite| (invite.uses_left, invite.suspended)).collect::<Vec<_>>(),
+        [(2, true), (1, false)]
+    );
+    enrol(2, &by_operator, NOW + 4).await.unwrap();
+    enrol(1, &code, NOW + 5).await.expect("a ban that is over");
+
+    world.store.ban(ban(None), NOW).await.unwrap();
+    assert!(matches!(enrol(3, &code, NOW + 6).await, Err(EnrolError::InviterBanned)));
+    world.store.unban(&BanTarget::Peer(peer(9)), NOW).await.unwrap();
+    assert!(world.store.live_invites(NOW + 6).await.unwrap().iter().all(|invite| !invite.suspended));
+    enrol(3, &code, NOW + 6).await.expect("a ban that was lifted");
+}
+
 async fn a_name_is_one_members_in_every_spelling_that_looks_like_it(world: World) {
     for seed in 1..=2 {
         world.store.enrol(&peer(seed), Enrolment::Open, NOW).await.unwrap();
@@ -138,6 +162,7 @@ on_both_databases! {
     a_member_enrols_once,
     an_invite_for_five_lets_five_in_however_many_come_at_once,
     an_invite_expires_and_can_be_revoked,
+    an_invite_lets_nobody_in_while_whoever_made_it_is_banned,
     a_name_is_one_members_in_every_spelling_that_looks_like_it,
     a_name_is_found_as_it_is_typed_and_a_look_alike_is_told_apart,
     a_name_is_free_again_when_nobody_has_used_it_for_long,
