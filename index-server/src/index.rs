@@ -8,9 +8,12 @@
 //!   them.
 //! - A place is taken, and given up, in one step with telling the other replicas.
 
+mod absence;
 mod blocking;
 mod library_locks;
 mod replication;
+#[cfg(test)]
+mod testing;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};

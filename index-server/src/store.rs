@@ -10,6 +10,7 @@
 //! - **An answer is given after the commit**, so whoever reads next sees what was answered.
 //! - **Members are numbered by the accounts, files by the catalogue.** A number is never given to another while its
 //!   database lives; [`Store::catalogue_identity`] tells one catalogue from the next.
+//! - **Whoever stays away for long** has the library forgotten, in small steps (`absence`).
 //! - **What nobody shares any more** is swept out after a while, and what an erased member leaves behind at once
 //!   (`sweep`).
 //! - **Erasing a member** begins with the account. If the index stops in the middle, the next start finds a library
@@ -18,6 +19,7 @@
 //! Pure rules have their own files: `change_set` checks what needs no database, `ballot` and `election`
 //! decide which claim is shown, `name` which names are fit to be shown.
 
+mod absence;
 mod accounts;
 mod ballot;
 mod bans;
@@ -66,6 +68,7 @@ use tokio_util::task::TaskTracker;
 use database::Database;
 use postgres::Schema;
 
+pub use absence::Forgotten;
 pub use accounts::{EnrolError, Enrolment, Member, Named, RenameError};
 pub use bans::{Ban, BanTarget, InvalidBanTarget};
 pub use blocks::{Block, BlockTarget, InvalidBlockTarget};

@@ -1,4 +1,5 @@
-//! Has the catalogue swept now and then, slowly: it is nobody's hurry, and must not be felt.
+//! Has the catalogue swept now and then, slowly: it is nobody's hurry, and must not be felt. Before that, those who have
+//! stayed away for long have their libraries forgotten; where there are replicas, the first of them does both.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::clock::now_unix_s;
 use crate::index::Index;
-use crate::store::{StoreError, Swept};
+use crate::store::{Forgotten, StoreError, Swept};
 
 /// When an index starts everybody comes back, and that comes first.
 const AFTER_START: Duration = Duration::from_secs(600);
@@ -27,6 +28,12 @@ pub(crate) async fn run(index: Index) {
         if index.replicas.as_ref().is_some_and(|replicas| !replicas.is_first()) {
             continue;
         }
+        match index.stopping.run_until_cancelled(forget_absent(&index, now_unix_s())).await {
+            Some(Ok(0)) => {}
+            Some(Ok(libraries)) => tracing::info!(libraries, "libraries of members who stay away were forgotten"),
+            Some(Err(error)) => tracing::warn!(%error, "not all libraries of absent members could be forgotten"),
+            None => return,
+        }
         let begun = Instant::now();
         match index.stopping.run_until_cancelled(sweep(&index)).await {
             Some(Ok(Swept { files, claims })) => {
@@ -39,6 +46,25 @@ pub(crate) async fn run(index: Index) {
             None => return,
         }
     }
+}
+
+/// How many libraries were forgotten.
+pub(crate) async fn forget_absent(index: &Index, now_unix_s: u64) -> Result<u64, StoreError> {
+    let mut libraries = 0;
+    for (member, peer) in index.store.absent_owners(index.absent_since(now_unix_s)).await? {
+        loop {
+            match index.forget_some(&peer, member, now_unix_s).await? {
+                Forgotten::Something => sleep(PAUSE).await,
+                Forgotten::Everything => {
+                    metrics::counter!("choir_index_libraries_forgotten_total").increment(1);
+                    libraries += 1;
+                    break;
+                }
+                Forgotten::Nothing => break,
+            }
+        }
+    }
+    Ok(libraries)
 }
 
 async fn sweep(index: &Index) -> Result<Swept, StoreError> {

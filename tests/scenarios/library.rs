@@ -6,8 +6,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use choir_index::store::{Forgotten, Options, Store};
 use harness::namespace::Namespace;
 use harness::{TestIndex, TestPeer, eventually, fixtures};
+use tokio_util::task::TaskTracker;
 
 #[test]
 fn a_changed_file_is_published_anew_and_the_old_one_is_gone() {
@@ -22,6 +24,39 @@ fn a_changed_file_is_published_anew_and_the_old_one_is_gone() {
     eventually("the old song is gone", || guest.search(&["--title", "before"]).is_empty().then_some(()));
     fs::remove_file(&path).unwrap();
     eventually("a deleted song is gone", || guest.search(&["--artist", "changer"]).is_empty().then_some(()));
+}
+
+#[test]
+fn who_was_away_for_so_long_that_the_library_was_forgotten_publishes_anew() {
+    let mut index = TestIndex::with_limits("reconnect_spread_seconds = 1", &[]);
+    let [sharer, guest] = ["sharer", "guest"].map(|name| TestPeer::new(name, &index));
+    sharer.add_music("song.wav", &fixtures::noise("Long Gone", "Drifter", 100_000, 41));
+    let mut runs = sharer.daemon();
+    sharer.share().expect_code(0);
+    assert_eq!(guest.find(&["--artist", "drifter"]).len(), 1);
+    runs.process.interrupt();
+    assert_eq!(guest.search(&["--artist", "drifter", "--offline"]).len(), 1, "kept for a while");
+
+    index.process.interrupt();
+    assert_eq!(forget_everybody(index.data_dir()), 1);
+    index.restart();
+    eventually("it is forgotten", || guest.search(&["--artist", "drifter", "--offline"]).is_empty().then_some(()));
+    let _runs = sharer.daemon();
+    assert_eq!(guest.find(&["--artist", "drifter"]).len(), 1);
+}
+
+/// As an index does that has waited for long enough. How many libraries there were.
+fn forget_everybody(data_dir: &Path) -> usize {
+    let forget = async {
+        let store = Store::open(&data_dir.into(), Options::default(), &TaskTracker::new()).await.unwrap();
+        let absent = store.absent_owners(u64::MAX).await.unwrap();
+        for (member, _) in &absent {
+            while store.forget_some(*member, u64::MAX).await.unwrap() == Forgotten::Something {}
+        }
+        store.close().await;
+        absent.len()
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(forget)
 }
 
 #[test]

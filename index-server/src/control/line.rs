@@ -20,7 +20,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(origin: Origin) -> (Self, mpsc::Receiver<Box<FromIndex>>) {
+    pub(crate) fn new(origin: Origin) -> (Self, mpsc::Receiver<Box<FromIndex>>) {
         let (messages, said) = mpsc::channel(QUEUE);
         (Self { messages, hung_up: CancellationToken::new(), origin }, said)
     }

@@ -61,6 +61,9 @@ pub struct LimitSettings {
     pub files_per_peer: u64,
     /// Bytes of claims that one peer may store. A claim has some 400 bytes, so this never hinders an honest peer.
     pub claim_bytes_per_peer: u64,
+    /// Days for which the library of a member who does not come is kept, and can be browsed if its owner lets others. A
+    /// month of holidays; whoever comes later publishes anew, and of others nobody would ever fetch anything.
+    pub offline_library_days: NonZeroU32,
     /// Seconds for the header of a request, and for how long an idle connection is kept.
     pub header_seconds: u32,
     /// Seconds for a whole request, its body included.
@@ -103,6 +106,7 @@ impl Default for LimitSettings {
             upload_bytes_per_second: const { above_zero(4096) },
             files_per_peer: 250_000,
             claim_bytes_per_peer: 250_000_000,
+            offline_library_days: const { above_zero(30) },
             header_seconds: 10,
             request_seconds: 30,
             reconnect_spread_seconds: 60,

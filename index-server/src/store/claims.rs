@@ -12,6 +12,7 @@ use super::numbers::{ClaimNo, next_no};
 use super::sql::{Connection, query, query_either};
 
 /// The claims that one set names. Nothing is stored before [`Claims::save`].
+#[derive(Default)]
 pub(super) struct Claims<'a> {
     pub(super) known: HashMap<Digest, KnownClaim>,
     new: Vec<(u32, String, &'a str)>,

@@ -127,6 +127,18 @@ pub(super) async fn indexed_everywhere(catalogue: &mut Connection) -> Result<Opt
     row.get("least")
 }
 
+/// Whether a member has its place at a program that lives, or did a moment ago.
+pub(super) async fn has_place(catalogue: &mut Connection, member: MemberNo) -> Result<bool, StoreError> {
+    query(
+        "SELECT count(*) > 0 FROM accounts.online o CROSS JOIN accounts.replicas r WHERE o.member = $1
+         AND r.no = o.replica AND r.lease_until > clock_timestamp() - CAST($2 AS BIGINT) * interval '1 second'",
+    )
+    .bind(member.0)
+    .bind(FORGOTTEN_S)
+    .fetch_one(catalogue)
+    .await
+}
+
 async fn belongs_to(database: &mut Connection, key: Vec<u8>) -> Result<bool, StoreError> {
     if matches!(database, Connection::Sqlite(_)) {
         return Ok(true);

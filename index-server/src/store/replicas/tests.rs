@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::store::testing::{NOW, World, file, song};
-use crate::store::{Ban, BanTarget, Block, BlockTarget, KEPT_S, OwnQuota};
+use crate::store::{Ban, BanTarget, Block, BlockTarget, Forgotten, KEPT_S, OwnQuota};
 
 /// A program that says what it is told to, and remembers what it has heard.
 struct Program {
@@ -54,6 +54,26 @@ async fn silence(world: &World, program: &Program, seconds: u32) {
     .bind(seconds);
     let run = world.store.accounts.writer.run(move |db| Box::pin(async move { lapse.execute(db).await.map(drop) }));
     run.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_at_another_program_keeps_the_library() {
+    let world = World::on_postgres().await;
+    let mut anna = world.member(1).await;
+    anna.share(&world, &[(1, &song("One"))]).await;
+    let mut other = Program::start(&world, "http://other").await;
+    other.came(&world, anna.no).await;
+    let forget = async || world.store.forget_some(anna.no, NOW + 1).await.unwrap();
+    assert_eq!(forget().await, Forgotten::Nothing);
+    silence(&world, &other, FORGOTTEN_S - 5).await;
+    assert_eq!(forget().await, Forgotten::Nothing, "it may not be dead");
+    silence(&world, &other, FORGOTTEN_S + 1).await;
+    assert_eq!(forget().await, Forgotten::Something);
+    other.came(&world, anna.no).await;
+    assert_eq!(forget().await, Forgotten::Nothing, "it is not");
+    other.left(&world, anna.no).await;
+    assert_eq!(forget().await, Forgotten::Something);
+    assert_eq!(forget().await, Forgotten::Everything);
 }
 
 #[tokio::test]
