@@ -3,12 +3,13 @@
 //! - **The schema is the search path** of its connections, so that statements name tables as they do on SQLite.
 //! - **Nobody waits long.** A connection that cannot be had, or a turn to write that does not come, is an error that
 //!   says so; and whoever falls silent in the middle of a transaction loses it, and with it the turn to write.
+//! - **Accounts are copied before they are changed**, into a schema beside them (`upgrade`).
 //! - **What is damaged is for the server's operator**: nothing is moved aside here, and a catalogue that this version
 //!   cannot bring up to date is not begun anew.
 
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate as _, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,7 @@ use super::database::Database;
 use super::error::OpenError;
 use super::location::PostgresUrl;
 use super::sql::{Connect, Readers, STATEMENT_TIME};
+use super::upgrade;
 use super::writer::Writer;
 
 static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/postgres/accounts");
@@ -98,7 +100,7 @@ pub(super) async fn applied(url: &PostgresUrl, schema: Schema) -> Result<Vec<i64
     applied.map_err(|error| OpenError::Server(url.clone(), error))
 }
 
-async fn applied_on(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+pub(super) async fn applied_on(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     let table: Option<String> =
         sqlx::query_scalar("SELECT CAST(to_regclass('_sqlx_migrations') AS TEXT)").fetch_one(&mut *connection).await?;
     if table.is_none() {
@@ -138,7 +140,14 @@ async fn prepare(url: &PostgresUrl, schema: Schema, connection: &mut PgConnectio
             _ => {}
         }
     }
-    schema.migrations().run(connection).await.map_err(|error| OpenError::ServerMigration(url.clone(), error))
+    let migration_failed = |error| OpenError::ServerMigration(url.clone(), error);
+    // The migrator's own, which it takes once more. After a failure it ends with the connection.
+    connection.lock().await.map_err(migration_failed)?;
+    if schema == Schema::Accounts {
+        upgrade::keep_accounts_on_server(connection).await.map_err(failed)?;
+    }
+    schema.migrations().run(&mut *connection).await.map_err(migration_failed)?;
+    connection.unlock().await.map_err(migration_failed)
 }
 
 /// Another program was faster, by much or by little.

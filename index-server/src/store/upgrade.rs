@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::database::{ACCOUNTS, ACCOUNTS_FILE, CATALOGUE, CATALOGUE_FILE, read_only};
@@ -82,6 +83,32 @@ pub(super) async fn keep_accounts(
     Ok(Some(to))
 }
 
+/// So many copies stay on a server. Nobody goes back further.
+const COPIES: u8 = 3;
+
+/// The same on a server, into a schema beside the accounts: the name of it. They stay as they are until the copy is
+/// whole; the caller sees to it that no other program migrates meanwhile.
+pub(super) async fn keep_accounts_on_server(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    let applied = postgres::applied_on(connection).await?;
+    let Some((version, _)) = pending(Schema::Accounts.migrations(), &applied).next().filter(|_| !applied.is_empty())
+    else {
+        return Ok(None);
+    };
+    let copy = format!("accounts_before_{version:04}");
+    let mut transaction = connection.begin().await?;
+    // Programs of the version before may be writing still.
+    sqlx::query("SELECT one FROM turn FOR UPDATE").execute(&mut *transaction).await?;
+    sqlx::query("SELECT set_config('choir.copy', $1, true), set_config('choir.copies', $2, true)")
+        .bind(&copy)
+        .bind(COPIES.to_string())
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::raw_sql(include_str!("upgrade/copy_accounts.sql")).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    tracing::info!(schema = copy, "the accounts were copied before they are brought up to date");
+    Ok(Some(copy))
+}
+
 fn pending<'m>(migrations: &'m Migrator, applied: &[i64]) -> impl Iterator<Item = (i64, &'m str)> {
     let open = migrations.iter().filter(|migration| !applied.contains(&migration.version));
     open.map(|migration| (migration.version, migration.description.as_ref())).collect::<Vec<_>>().into_iter()
@@ -108,7 +135,8 @@ mod tests {
 
     use super::*;
     use crate::store::testing::NOW;
-    use crate::store::{Options, Store};
+    use crate::store::testing::postgres::Postgres;
+    use crate::store::{Options, PostgresUrl, Store};
 
     /// Accounts as the first version left them, with one member.
     async fn first_version(dir: &Path) {
@@ -150,6 +178,76 @@ mod tests {
             }
         }
         panic!("copied although nothing changed");
+    }
+
+    /// The names of the copies on a server.
+    async fn copies(connection: &mut PgConnection) -> Vec<String> {
+        let copies = "SELECT nspname::TEXT FROM pg_namespace WHERE nspname LIKE 'accounts\\_before\\_%' ORDER BY 1";
+        sqlx::query_scalar(copies).fetch_all(connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn on_a_server_accounts_are_copied_to_a_schema_that_can_take_their_place() {
+        let (server, tracker) = (Postgres::start(), TaskTracker::new());
+        let database = server.database();
+        let url: PostgresUrl = database.url().parse().unwrap();
+        let open = async || {
+            let store = Store::open(&Location::Postgres(url.clone()), Options::default(), &tracker).await.unwrap();
+            store.close().await;
+        };
+        let member = "INSERT INTO members (peer, created_unix_s, last_seen_unix_s) VALUES ($1, 1, 1) RETURNING no";
+        let enrol = async |connection: &mut PgConnection, key: u8| -> i64 {
+            sqlx::query_scalar(member).bind(vec![key; 32]).fetch_one(connection).await.unwrap()
+        };
+        let first = Migrator::with_migrations(Schema::Accounts.migrations().iter().take(1).cloned().collect());
+        let mut old = postgres::connect(&url, Schema::Accounts).await.unwrap();
+        sqlx::raw_sql("CREATE SCHEMA accounts; CREATE SCHEMA accounts_before_0000; CREATE SCHEMA accounts_before_0001; CREATE SCHEMA accounts_before_mine")
+            .execute(&mut old)
+            .await
+            .unwrap();
+        first.run(&mut old).await.unwrap();
+        assert_eq!((enrol(&mut old, 1).await, enrol(&mut old, 2).await), (1, 2));
+        sqlx::query("DELETE FROM members WHERE no = 2").execute(&mut old).await.unwrap();
+
+        open().await;
+        assert_eq!(
+            copies(&mut old).await,
+            ["0000", "0001", "0002", "mine"].map(|end| format!("accounts_before_{end}"))
+        );
+        sqlx::query("DROP SCHEMA accounts_before_0002 CASCADE").execute(&mut old).await.unwrap();
+        open().await;
+        assert_eq!(copies(&mut old).await.len(), 3, "nothing is copied if nothing changes");
+
+        sqlx::raw_sql(
+            "DELETE FROM _sqlx_migrations WHERE version = 3;
+             DROP TABLE owner, replicas, online, versions; CREATE SCHEMA accounts_before_0002",
+        )
+        .execute(&mut old)
+        .await
+        .unwrap();
+        open().await;
+        assert_eq!(
+            copies(&mut old).await,
+            ["0001", "0002", "0003", "mine"].map(|end| format!("accounts_before_{end}"))
+        );
+
+        // Going back, as the guide for operators says.
+        let back =
+            "ALTER SCHEMA accounts RENAME TO accounts_left; ALTER SCHEMA accounts_before_0003 RENAME TO accounts";
+        sqlx::raw_sql(back).execute(&mut old).await.unwrap();
+        old.close().await.unwrap();
+        let mut old = postgres::connect(&url, Schema::Accounts).await.unwrap();
+        assert_eq!(postgres::applied_on(&mut old).await.unwrap(), [1, 2]);
+        assert_eq!(enrol(&mut old, 3).await, 3, "no number is given twice");
+        let again = sqlx::query(member).bind(vec![1; 32]).execute(&mut old).await;
+        assert!(again.is_err(), "keys are unique still");
+        let listed: Vec<i64> = sqlx::query_scalar("SELECT CAST(value AS BIGINT) FROM json_each('[4, 5]')")
+            .fetch_all(&mut old)
+            .await
+            .unwrap();
+        assert_eq!(listed, [4, 5]);
+        old.close().await.unwrap();
+        open().await;
     }
 
     #[tokio::test]
