@@ -18,6 +18,8 @@
 pub mod about;
 pub mod alternate;
 pub mod fetch;
+#[cfg(test)]
+mod fixture;
 pub mod group;
 pub mod job;
 pub mod links;

@@ -36,7 +36,8 @@ pub(super) fn index_error(error: &IndexError) -> ServiceError {
 pub(super) fn list_error(error: &ListError) -> ServiceError {
     let kind = match error {
         ListError::NoSuch { .. } | ListError::NotOffered { .. } => ErrorKind::NotFound,
-        ListError::Over { .. } => ErrorKind::Conflict,
+        ListError::Over { .. } | ListError::Same { .. } => ErrorKind::Conflict,
+        ListError::Stopping => ErrorKind::DaemonUnreachable,
         ListError::Database(_) => ErrorKind::Internal,
     };
     ServiceError::new(kind, error.to_string())

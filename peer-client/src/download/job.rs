@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use choir_shared::{PeerId, SafeName};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::links::Links;
 use super::parts::{Offer, Parts};
@@ -70,6 +71,8 @@ pub struct Workshop {
 pub enum Outcome {
     Done(PathBuf),
     Failed(Why, String),
+    /// It was told to stop. What was verified stays.
+    Stopped,
 }
 
 /// Why an attempt ended without the file.
@@ -78,6 +81,7 @@ enum Setback {
     /// Nobody is left; the words say who was tried and what came of it.
     OutOfSources(Why, String),
     Disk(StoreError),
+    Stopped,
 }
 
 /// What an earlier attempt left.
@@ -86,17 +90,19 @@ enum Found {
     Part(Arc<Part>, Option<Resumed>),
 }
 
-/// A download while it is worked on. Dropping the future that [`Job::run`] returns pauses it: all it started stops,
-/// all that was verified stays.
+/// A download while it is worked on.
 pub struct Job {
     pub request: DownloadRequest,
     pub status: watch::Sender<DownloadStatus>,
     /// A source appeared.
     pub poke: Arc<Notify>,
+    /// Ends the job soon, unless the file is being finished.
+    pub stop: CancellationToken,
     pub workshop: Arc<Workshop>,
 }
 
 impl Job {
+    /// When this returns, nothing of the job is at work any more.
     pub async fn run(self) -> Outcome {
         let started = now();
         // What is here is to be had while this download waits.
@@ -124,16 +130,23 @@ impl Job {
                     return self.failed(Why::DiskFull, words);
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
+                Err(Setback::Stopped) => return Outcome::Stopped,
                 Err(Setback::OutOfSources(why, message)) => (why, message),
             };
             let pause = pauses.next(why, self.status.borrow().bytes_done);
             self.waits(why, message);
             tokio::select! {
+                () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = self.poke.notified() => tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await,
+                () = self.poked_after(begun) => {}
                 never = self.offer_alternates(&mut offered) => match never {},
             }
         }
+    }
+
+    async fn poked_after(&self, begun: Instant) {
+        self.poke.notified().await;
+        tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await;
     }
 
     /// Until what is missing fits. Before that nothing is asked for: it would be sent for nothing, again and again.
@@ -147,6 +160,7 @@ impl Job {
         };
         loop {
             tokio::select! {
+                () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_FOR_ROOM) => {}
                 () = self.poke.notified() => return,
             }
@@ -172,7 +186,8 @@ impl Job {
     }
 
     async fn attempt(&self, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
-        let _turn = self.turn_of(&self.workshop.attempts).await;
+        let turn = self.turn_of(&self.workshop.attempts);
+        let _turn = self.stop.run_until_cancelled(turn).await.ok_or(Setback::Stopped)?;
         self.tell(|status| {
             status.state = State::Verifying;
             status.reason = None;
@@ -262,7 +277,7 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Setback::Disk),
         // The runtime is shutting down; the next start goes on from here.
-        Err(_) => Err(Setback::OutOfSources(Why::PeersUnreachable, "interrupted".to_owned())),
+        Err(_) => Err(Setback::Stopped),
     }
 }
 
@@ -368,7 +383,8 @@ mod tests {
                 throttle: Arc::new(Throttle::new(None)),
             };
             let status = watch::Sender::new(DownloadStatus::of(&request));
-            (Job { request, status, poke: Arc::default(), workshop: Arc::new(workshop) }, asked)
+            let stop = CancellationToken::new();
+            (Job { request, status, poke: Arc::default(), stop, workshop: Arc::new(workshop) }, asked)
         }
     }
 

@@ -1,21 +1,30 @@
 //! All downloads of this peer. They outlive the program: what is wanted and what became of it is in the database,
 //! what was fetched lies on disk.
+//!
+//! - **One unfinished line for each part.** A line is unfinished until it is done or cancelled; what is asked for again
+//!   takes up its unfinished line. So whoever discards a part takes it from nobody, and no two jobs write into one.
+//! - **A line is halted when its job has ended**, and not before: what a job says on its way out counts no more.
+//! - **Commands go to their end**, also if whoever gave them is gone: a line whose job was stopped must say so.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod part_locks;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use choir_shared::FileId;
 use sqlx::{Row as _, SqlitePool};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::about::name_in_place_of;
-use super::job::{Job, Workshop};
+use super::job::{Job, Outcome, Workshop};
 use super::priority::Priority;
 use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 use crate::store::Part;
+use part_locks::{PartLock, PartLocks};
 
 /// Lines that are kept for people to look at; of older ones those that are done or cancelled are dropped at start.
 const KEPT_LINES: usize = 1000;
@@ -32,6 +41,7 @@ struct Shared {
     tracker: TaskTracker,
     cancel: CancellationToken,
     entries: Mutex<BTreeMap<DownloadId, Entry>>,
+    parts: PartLocks,
     /// Counts changes of which files are waited for.
     wanted: watch::Sender<u64>,
     /// Counts changes of any download's state.
@@ -42,8 +52,24 @@ struct Entry {
     request: DownloadRequest,
     status: watch::Sender<DownloadStatus>,
     poke: Arc<Notify>,
-    /// Present while a job runs; cancelling it stops the job.
-    job: Option<CancellationToken>,
+    job: Option<Running>,
+}
+
+/// A job at work.
+struct Running {
+    stop: CancellationToken,
+    /// Ends when nothing of the job is at work any more.
+    task: JoinHandle<()>,
+}
+
+impl Entry {
+    fn is_of(&self, request: &DownloadRequest) -> bool {
+        is_same_part(&self.request, request)
+    }
+
+    fn state(&self) -> State {
+        self.status.borrow().state
+    }
 }
 
 /// A download as the database has it.
@@ -53,15 +79,26 @@ struct Line {
     status: DownloadStatus,
 }
 
+fn is_same_part(one: &DownloadRequest, other: &DownloadRequest) -> bool {
+    one.file == other.file && one.folder == other.folder
+}
+
 /// The lines that nobody needs any more, of all in their order. A group is told as a whole, so its lines stay for as
 /// long as one of them is wanted.
 fn too_old(lines: &[Line]) -> BTreeSet<DownloadId> {
-    let is_over = |line: &&Line| matches!(line.status.state, State::Done | State::Cancelled);
+    let is_over = |line: &&Line| line.status.state.is_over();
     let wanted: BTreeSet<_> =
         lines.iter().filter(|line| !is_over(line)).filter_map(|line| line.request.group.as_deref()).collect();
     let is_told = |line: &&Line| line.request.group.as_deref().is_some_and(|group| wanted.contains(group));
     let old = lines.iter().rev().skip(KEPT_LINES);
     old.filter(is_over).filter(|line| !is_told(line)).map(|line| line.id).collect()
+}
+
+/// The unfinished lines whose part belongs to a later one.
+fn superseded(lines: &[Line]) -> BTreeSet<DownloadId> {
+    let mut parts = HashSet::new();
+    let unfinished = lines.iter().rev().filter(|line| !line.status.state.is_over());
+    unfinished.filter(|line| !parts.insert((&line.request.folder, line.request.file))).map(|line| line.id).collect()
 }
 
 /// What cannot be done with a download.
@@ -71,9 +108,13 @@ pub enum ListError {
     NoSuch { id: DownloadId },
     #[error("download {} is {state:?} already", id.0)]
     Over { id: DownloadId, state: State },
+    #[error("download {} fetches the same file", other.0)]
+    Same { other: DownloadId },
     /// People may take what was offered, and know what it is; other files they ask for by their id.
     #[error("{file} was not offered for download {}", id.0)]
     NotOffered { id: DownloadId, file: FileId },
+    #[error("the program is ending")]
+    Stopping,
     #[error("the peer's database failed: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -107,21 +148,40 @@ impl Downloads {
             tracker,
             cancel,
             entries: Mutex::default(),
+            parts: PartLocks::default(),
             wanted: watch::Sender::new(0),
             turned: watch::Sender::new(0),
         };
         let downloads = Self { shared: Arc::new(shared) };
-        for Line { id, request, status } in lines {
+        let superseded = superseded(&lines);
+        for Line { id, request, mut status } in lines {
+            let is_superseded = superseded.contains(&id);
+            if is_superseded {
+                (status.state, status.reason, status.message) = (State::Cancelled, Some(Why::Replaced), None);
+            }
             downloads.take_up(id, request, status);
+            if is_superseded {
+                downloads.save(id).await?;
+            }
         }
         Ok(downloads)
     }
 
-    /// Begins a download; if the same file is already on its way to the same folder, that one is returned.
+    /// Begins a download. If there is an unfinished line of the same file to the same folder, that one goes on instead,
+    /// with the higher of both priorities.
     pub async fn start(&self, request: DownloadRequest) -> Result<DownloadStatus, ListError> {
-        if let Some(status) = self.same(&request) {
-            return Ok(status);
-        }
+        let downloads = self.clone();
+        self.to_the_end(async move {
+            let _part = downloads.part(&request).await;
+            match downloads.unfinished(&request) {
+                Some(id) => downloads.ask_again(id, request.priority).await,
+                None => downloads.begin(request).await,
+            }
+        })
+        .await
+    }
+
+    async fn begin(&self, request: DownloadRequest) -> Result<DownloadStatus, ListError> {
         let mut status = DownloadStatus::of(&request);
         let insert = "INSERT INTO downloads (request, status, state) VALUES (?, ?, 'searching') RETURNING id";
         let inserted =
@@ -129,6 +189,17 @@ impl Downloads {
         status.id = DownloadId(inserted.try_get(0)?);
         self.take_up(status.id, request, status.clone());
         Ok(status)
+    }
+
+    async fn ask_again(&self, id: DownloadId, priority: Priority) -> Result<DownloadStatus, ListError> {
+        let status = {
+            let entries = self.entries();
+            let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
+            entry.status.send_modify(|status| status.priority = status.priority.max(priority));
+            entry.status.clone()
+        };
+        self.go_on(id).await?;
+        Ok(status.borrow().clone())
     }
 
     /// All lines, oldest first.
@@ -142,22 +213,44 @@ impl Downloads {
     }
 
     pub async fn pause(&self, id: DownloadId) -> Result<(), ListError> {
-        self.halt(id, State::Paused, Why::ByUser).await
+        let (downloads, request) = (self.clone(), self.request(id)?);
+        self.to_the_end(async move {
+            let _part = downloads.part(&request).await;
+            downloads.halt(id, State::Paused, Why::ByUser).await
+        })
+        .await
     }
 
     /// Goes on with a paused or failed download, and stops waiting at once for one that waits.
     pub async fn resume(&self, id: DownloadId) -> Result<(), ListError> {
+        let (downloads, request) = (self.clone(), self.request(id)?);
+        self.to_the_end(async move {
+            let _part = downloads.part(&request).await;
+            match downloads.unfinished(&request).filter(|other| *other != id) {
+                Some(other) => Err(ListError::Same { other }),
+                None => downloads.go_on(id).await,
+            }
+        })
+        .await
+    }
+
+    /// Under the part's lock.
+    async fn go_on(&self, id: DownloadId) -> Result<(), ListError> {
         {
-            let mut entries = self.entries();
-            let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
-            let state = entry.status.borrow().state;
+            let entries = self.entries();
+            let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
+            let state = entry.state();
             if state == State::Done {
                 return Err(ListError::Over { id, state });
             }
-            if entry.job.is_some() {
+            if entry.job.is_some() && !state.is_final() {
                 entry.poke.notify_one();
                 return Ok(());
             }
+        }
+        // One that has just failed may not be gone yet.
+        self.stop(id).await;
+        if let Some(entry) = self.entries().get_mut(&id) {
             entry.status.send_modify(|status| {
                 (status.state, status.reason, status.message) = (State::Searching, None, None);
             });
@@ -171,8 +264,8 @@ impl Downloads {
         {
             let entries = self.entries();
             let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
-            let state = entry.status.borrow().state;
-            if matches!(state, State::Done | State::Cancelled) {
+            let state = entry.state();
+            if state.is_over() {
                 return Err(ListError::Over { id, state });
             }
             entry.status.send_modify(|status| status.priority = priority);
@@ -196,7 +289,7 @@ impl Downloads {
             let entries = self.entries();
             let entry = entries.get(&id).ok_or(ListError::NoSuch { id })?;
             let status = entry.status.borrow();
-            if matches!(status.state, State::Done | State::Cancelled) {
+            if status.state.is_over() {
                 return Err(ListError::Over { id, state: status.state });
             }
             let offered = status.alternates.iter().find(|alternate| alternate.file_id == file);
@@ -233,16 +326,18 @@ impl Downloads {
     }
 
     async fn drop_download(&self, id: DownloadId, why: Why) -> Result<(), ListError> {
-        self.halt(id, State::Cancelled, why).await?;
-        let request = self.entries().get(&id).map(|entry| entry.request.clone());
-        if let Some(DownloadRequest { folder, file, .. }) = request {
-            let disk = Arc::clone(&self.shared.workshop.disk);
-            let discard = move || Part::open_on(&*disk, &folder, file).and_then(Part::discard);
+        let (downloads, request) = (self.clone(), self.request(id)?);
+        self.to_the_end(async move {
+            let _part = downloads.part(&request).await;
+            downloads.halt(id, State::Cancelled, why).await?;
+            let disk = Arc::clone(&downloads.shared.workshop.disk);
+            let discard = move || Part::open_on(&*disk, &request.folder, request.file).and_then(Part::discard);
             if let Ok(Err(error)) = tokio::task::spawn_blocking(discard).await {
                 tracing::warn!(%error, "what was fetched of a cancelled download stays on disk");
             }
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     /// Somebody online has one of these files now.
@@ -281,17 +376,13 @@ impl Downloads {
         self.shared.turned.subscribe()
     }
 
+    /// Under the part's lock.
     async fn halt(&self, id: DownloadId, state: State, why: Why) -> Result<(), ListError> {
-        {
-            let mut entries = self.entries();
-            let entry = entries.get_mut(&id).ok_or(ListError::NoSuch { id })?;
-            let now = entry.status.borrow().state;
-            if matches!(now, State::Done | State::Cancelled) {
-                return Err(ListError::Over { id, state: now });
-            }
-            if let Some(job) = entry.job.take() {
-                job.cancel();
-            }
+        self.expect_unfinished(id)?;
+        self.stop(id).await;
+        // What was being finished is done now.
+        self.expect_unfinished(id)?;
+        if let Some(entry) = self.entries().get(&id) {
             entry.status.send_modify(|status| {
                 (status.state, status.reason, status.message) = (state, Some(why), None);
                 (status.ahead, status.eta_ms) = (None, None);
@@ -303,12 +394,41 @@ impl Downloads {
         self.save(id).await
     }
 
-    fn same(&self, request: &DownloadRequest) -> Option<DownloadStatus> {
+    /// Stops the job of a line, and waits until nothing of it is at work any more.
+    async fn stop(&self, id: DownloadId) {
+        let job = self.entries().get_mut(&id).and_then(|entry| entry.job.take());
+        if let Some(Running { stop, task }) = job {
+            stop.cancel();
+            let _ = task.await;
+        }
+    }
+
+    fn expect_unfinished(&self, id: DownloadId) -> Result<(), ListError> {
         let entries = self.entries();
-        let mut running = entries.values().filter(|entry| entry.job.is_some());
-        let same =
-            running.find(|entry| entry.request.file == request.file && entry.request.folder == request.folder)?;
-        Some(same.status.borrow().clone())
+        let state = entries.get(&id).ok_or(ListError::NoSuch { id })?.state();
+        if state.is_over() { Err(ListError::Over { id, state }) } else { Ok(()) }
+    }
+
+    fn request(&self, id: DownloadId) -> Result<DownloadRequest, ListError> {
+        self.entries().get(&id).map(|entry| entry.request.clone()).ok_or(ListError::NoSuch { id })
+    }
+
+    /// The unfinished line of the same file to the same folder.
+    fn unfinished(&self, request: &DownloadRequest) -> Option<DownloadId> {
+        let entries = self.entries();
+        let mut unfinished = entries.iter().filter(|(_, entry)| !entry.state().is_over());
+        unfinished.find(|(_, entry)| entry.is_of(request)).map(|(id, _)| *id)
+    }
+
+    async fn part(&self, request: &DownloadRequest) -> PartLock {
+        self.shared.parts.lock(request.folder.clone(), request.file).await
+    }
+
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        command: impl Future<Output = Result<T, ListError>> + Send + 'static,
+    ) -> Result<T, ListError> {
+        self.shared.tracker.spawn(command).await.unwrap_or(Err(ListError::Stopping))
     }
 
     fn take_up(&self, id: DownloadId, request: DownloadRequest, status: DownloadStatus) {
@@ -323,22 +443,22 @@ impl Downloads {
 
     fn run(&self, id: DownloadId, entry: &mut Entry) {
         let stop = self.shared.cancel.child_token();
-        entry.job = Some(stop.clone());
         let job = Job {
             request: entry.request.clone(),
             status: entry.status.clone(),
             poke: Arc::clone(&entry.poke),
+            stop: stop.clone(),
             workshop: Arc::clone(&self.shared.workshop),
         };
         let (downloads, mut status) = (self.clone(), entry.status.subscribe());
-        self.shared.tracker.spawn(async move {
+        let task = self.shared.tracker.spawn(async move {
             let (mut waited, mut state) = (false, status.borrow().state);
-            let mut job = std::pin::pin!(stop.run_until_cancelled(job.run()));
+            let mut job = std::pin::pin!(job.run());
             loop {
                 tokio::select! {
-                    ended = &mut job => {
+                    outcome = &mut job => {
                         downloads.shared.turned.send_modify(|count| *count += 1);
-                        if ended.is_some() {
+                        if !matches!(outcome, Outcome::Stopped) {
                             downloads.ended(id).await;
                         }
                         return;
@@ -359,6 +479,7 @@ impl Downloads {
                 }
             }
         });
+        entry.job = Some(Running { stop, task });
     }
 
     async fn ended(&self, id: DownloadId) {

@@ -62,6 +62,11 @@ impl State {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
+
+    /// Whether nothing is left to do: what failed can be tried again.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
+    }
 }
 
 /// Why a download is where it is: stable words for scripts.
@@ -78,7 +83,7 @@ pub enum Why {
     Refused,
     Integrity,
     ByUser,
-    /// Another file was taken for it.
+    /// Another download goes on in its place.
     Replaced,
     AlreadyHere,
 }

@@ -21,7 +21,12 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) async fn connect() -> Self {
-        let [here, there] = [1, 2].map(|seed| {
+        Self::connect_with(2).await
+    }
+
+    /// With a peer whose key is made of `seed`; ours is made of 1.
+    pub(crate) async fn connect_with(seed: u8) -> Self {
+        let [here, there] = [1, seed].map(|seed| {
             let options = EndpointOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             Endpoint::bind(SecretKey::from_seed(&[seed; 32]), options).unwrap()
         });

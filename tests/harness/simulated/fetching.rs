@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::holding::{Holding, Stock};
 use super::{Peer, Song};
@@ -99,7 +100,13 @@ impl Fetching {
             throttle: Arc::clone(&downloader.throttle),
         };
         let holding = downloader.holding.clone();
-        let job = Job { request, status: sender, poke: Arc::new(Notify::new()), workshop: Arc::new(workshop) };
+        let job = Job {
+            request,
+            status: sender,
+            poke: Arc::new(Notify::new()),
+            stop: CancellationToken::new(),
+            workshop: Arc::new(workshop),
+        };
         Self {
             song: song.bytes.clone(),
             started: Instant::now(),

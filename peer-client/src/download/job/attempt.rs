@@ -124,7 +124,8 @@ impl<'a> Attempt<'a> {
 
     /// Returns when every leaf is verified and written, or there is nobody left to ask; and what it has of the file.
     pub(super) async fn run(mut self) -> (Result<(), Setback>, Option<Offer>) {
-        let result = self.work().await;
+        let stop = &self.job.stop;
+        let result = stop.run_until_cancelled(self.work()).await.unwrap_or(Err(Setback::Stopped));
         // Nothing of this attempt may still write when the next one, or the finishing, begins.
         self.tasks.shutdown().await;
         self.writes.finish().await;

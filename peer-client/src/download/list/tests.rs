@@ -1,6 +1,5 @@
 use std::time::{Duration, Instant};
 
-use choir_shared::identity::SecretKey;
 use choir_shared::leaf::FileLength;
 use choir_shared::{Digest, PeerId};
 use tokio::sync::mpsc;
@@ -9,13 +8,11 @@ use super::*;
 use crate::database::Database;
 use crate::download::about::About;
 use crate::download::alternate::Alternate;
+use crate::download::fixture::{Sharer, Song, Town};
 use crate::download::links::Links;
-use crate::download::parts::Parts;
 use crate::download::turns::Turns;
-use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession, Throttle};
+use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::session::Session;
-use crate::session::asking::Arrivals;
-use crate::store::LocalDisk;
 
 /// No index answers; it tells when one is asked.
 struct NoIndex(mpsc::Sender<()>);
@@ -47,40 +44,220 @@ impl Finder for NoIndex {
     }
 }
 
+/// Downloads of a peer that knows this town.
+struct World {
+    folder: tempfile::TempDir,
+    town: Arc<Town>,
+    database: Database,
+    downloads: Downloads,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(Arc::default(), |_| {}, []).await
+    }
+
+    /// With lines that an earlier run left, and after a change to what the jobs share.
+    async fn with<const N: usize>(town: Arc<Town>, change: impl FnOnce(&mut Workshop), lines: [Line; N]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, _) = Database::open(&folder.path().join("peer.db")).await.unwrap();
+        for Line { id, request, status } in lines {
+            let request = DownloadRequest { folder: folder.path().join("music"), ..request };
+            sqlx::query("INSERT INTO downloads (id, request, status, state) VALUES (?, ?, ?, '')")
+                .bind(id.0)
+                .bind(json(&request))
+                .bind(json(&DownloadStatus { id, ..status }))
+                .execute(database.pool())
+                .await
+                .unwrap();
+        }
+        let mut workshop = town.workshop(4, 4);
+        change(&mut workshop);
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let pool = database.pool().clone();
+        let downloads = Downloads::open(pool, workshop, tracker.clone(), cancel.clone()).await.unwrap();
+        Self { folder, town, database, downloads, tracker, cancel }
+    }
+
+    fn music(&self) -> PathBuf {
+        self.folder.path().join("music")
+    }
+
+    async fn start(&self, song: &Song) -> DownloadId {
+        self.downloads.start(song.request(&self.music())).await.unwrap().id
+    }
+
+    async fn until(&self, id: DownloadId, wanted: impl FnMut(&DownloadStatus) -> bool) -> DownloadStatus {
+        self.downloads.watch(id).unwrap().wait_for(wanted).await.unwrap().clone()
+    }
+
+    fn state(&self, id: DownloadId) -> State {
+        self.downloads.watch(id).unwrap().borrow().state
+    }
+
+    async fn end(self) {
+        self.cancel.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.database.close().await;
+    }
+}
+
 #[tokio::test]
 async fn what_waits_for_an_index_goes_on_when_one_is_back() {
     /// After this it would ask by itself.
     const FIRST_PAUSE: Duration = Duration::from_secs(10);
-    let folder = tempfile::tempdir().unwrap();
-    let (database, _) = Database::open(&folder.path().join("peer.db")).await.unwrap();
     let (asks, mut asked) = mpsc::channel(9);
     let finder: Arc<dyn Finder> = Arc::new(NoIndex(asks));
-    let workshop = Workshop {
-        me: SecretKey::from_seed(&[1; 32]).peer_id(),
-        links: Links::new(Arc::clone(&finder)),
-        finder,
-        disk: Arc::new(LocalDisk),
-        arrivals: Arrivals::default(),
-        parts: Parts::default(),
-        attempts: Turns::new(1),
-        transfers: Turns::new(1),
-        throttle: Arc::new(Throttle::new(None)),
+    let no_index = |workshop: &mut Workshop| {
+        workshop.links = Links::new(Arc::clone(&finder));
+        workshop.finder = finder;
     };
-    let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let pool = database.pool().clone();
-    let downloads = Downloads::open(pool, workshop, tracker.clone(), cancel.clone()).await.unwrap();
-    let request = DownloadRequest { folder: folder.path().to_owned(), ..line(1, None, State::Searching).request };
-    let id = downloads.start(request).await.unwrap().id;
+    let world = World::with(Arc::default(), no_index, []).await;
+    let id = world.start(&Song::new(1, 1)).await;
     let start = Instant::now();
     asked.recv().await.unwrap();
-    let unreachable = |status: &DownloadStatus| status.reason == Some(Why::IndexUnreachable);
-    downloads.watch(id).unwrap().wait_for(unreachable).await.unwrap();
-    downloads.index_is_back();
+    world.until(id, |status| status.reason == Some(Why::IndexUnreachable)).await;
+    world.downloads.index_is_back();
     asked.recv().await.unwrap();
     assert!(start.elapsed() < FIRST_PAUSE);
-    cancel.cancel();
-    tracker.close();
-    tracker.wait().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_halted_line_stays_halted_whatever_its_job_says_last() {
+    /// So long a job may be at something that it cannot be stopped in.
+    const BUSY: Duration = Duration::from_millis(200);
+    let (noting, mut noted) = mpsc::channel(9);
+    let on_note = move || {
+        let _ = noting.try_send(());
+        std::thread::sleep(BUSY);
+    };
+    let town = Arc::new(Town::default());
+    let _ = town.on_note.set(Box::new(on_note));
+    town.add_unreachable(9);
+    let world = World::with(town, |_| {}, []).await;
+    let id = world.start(&Song::new(1, 1)).await;
+    noted.recv().await.unwrap();
+    world.downloads.pause(id).await.unwrap();
+    world.tracker.close();
+    world.tracker.wait().await;
+    assert_eq!(world.state(id), State::Paused);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_takes_up_its_unfinished_line() {
+    let song = Song::new(1, 20);
+    let world = World::new().await;
+    let sharer = Sharer::halting(2, &[&song], 10).await;
+    world.town.add(&sharer);
+    let id = world.start(&song).await;
+    sharer.sent().wait_for(|sent| *sent == 10).await.unwrap();
+    assert_eq!(world.start(&song).await, id, "while it runs");
+    world.downloads.pause(id).await.unwrap();
+    sharer.may_send(1000);
+    let request = DownloadRequest { priority: Priority::High, ..song.request(&world.music()) };
+    let again = world.downloads.start(request).await.unwrap();
+    assert_eq!((again.id, again.priority), (id, Priority::High));
+    let done = world.until(id, |status| status.state == State::Done).await;
+    assert_eq!(std::fs::read(done.path.unwrap()).unwrap(), song.data);
+    assert_eq!(world.downloads.list().len(), 1);
+
+    std::fs::remove_file(world.music().join("song.ogg")).unwrap();
+    assert_ne!(world.start(&song).await, id, "one that is done is none to go on with");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_line_is_not_resumed_beside_another_of_the_same_file() {
+    let song = Song::new(1, 20);
+    let world = World::new().await;
+    let first = world.start(&song).await;
+    world.downloads.cancel(first).await.unwrap();
+    let second = world.start(&song).await;
+    assert_ne!(first, second);
+    world.downloads.pause(second).await.unwrap();
+    let resumed = world.downloads.resume(first).await;
+    assert!(matches!(resumed, Err(ListError::Same { other }) if other == second), "{resumed:?}");
+    world.downloads.cancel(second).await.unwrap();
+    world.downloads.resume(first).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_download_that_is_cancelled_while_it_runs_leaves_nothing_behind_and_frees_its_turns() {
+    let [song, other] = [1, 2].map(|seed| Song::new(seed, 20));
+    let world = World::with(Arc::default(), |workshop| workshop.attempts = Turns::new(1), []).await;
+    let sharer = Sharer::halting(2, &[&song, &other], 10).await;
+    world.town.add(&sharer);
+    let first = world.start(&song).await;
+    world.until(first, |status| status.bytes_done > 0).await;
+    let second = world.start(&other).await;
+    assert!(world.music().join(".partial").exists());
+    world.downloads.cancel(first).await.unwrap();
+    sharer.may_send(1000);
+    world.until(second, |status| status.state == State::Done).await;
+    assert_eq!(world.state(first), State::Cancelled);
+    assert_eq!(std::fs::read_dir(world.music()).unwrap().count(), 1, "the second song");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_download_that_is_paused_in_the_middle_fetches_only_what_is_missing() {
+    let song = Song::new(1, 60);
+    let world = World::new().await;
+    let sharer = Sharer::halting(2, &[&song], 36).await;
+    world.town.add(&sharer);
+    let id = world.start(&song).await;
+    world.until(id, |status| status.bytes_done == song.id().length().range_len(song.leaves(0, 40))).await;
+    world.downloads.pause(id).await.unwrap();
+    let before = sharer.asked().borrow().len();
+    sharer.may_send(1000);
+    world.downloads.resume(id).await.unwrap();
+    let done = world.until(id, |status| status.state == State::Done).await;
+    assert_eq!(std::fs::read(done.path.unwrap()).unwrap(), song.data);
+    let again: u32 = sharer.asked().borrow().iter().skip(before).map(|(_, range)| range.count()).sum();
+    assert_eq!(again, 20);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_first_is_transferred_first() {
+    let [song, low, high] = [1, 2, 3].map(|seed| Song::new(seed, 20));
+    let world = World::with(Arc::default(), |workshop| workshop.transfers = Turns::new(1), []).await;
+    let sharer = Sharer::halting(2, &[&song, &low, &high], 10).await;
+    world.town.add(&sharer);
+    let first = world.start(&song).await;
+    let mut asked = sharer.asked();
+    asked.wait_for(|asked| !asked.is_empty()).await.unwrap();
+    let others = [world.start(&low).await, world.start(&high).await];
+    for id in others {
+        // Its start is here, so that it waits for nothing but its turn.
+        world.until(id, |status| status.bytes_done > 0).await;
+    }
+    world.downloads.set_priority(others[1], Priority::High).await.unwrap();
+    sharer.may_send(1000);
+    for id in [first, others[0], others[1]] {
+        world.until(id, |status| status.state == State::Done).await;
+    }
+    let mut order: Vec<_> = asked.borrow().iter().map(|(file, _)| *file).collect();
+    order.dedup();
+    assert_eq!(order, [song.id(), high.id(), low.id()]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn of_several_unfinished_lines_of_one_part_the_last_goes_on() {
+    let failed = Line { id: DownloadId(7), ..line(1, None, State::Failed) };
+    let lines = [line(1, None, State::Paused), line(2, None, State::Paused), failed, line(1, None, State::Done)];
+    assert_eq!(superseded(&lines), BTreeSet::from([DownloadId(1)]));
+    let [first, second, third, _] = lines;
+    let world = World::with(Arc::default(), |_| {}, [first, second, third]).await;
+    assert_eq!([1, 2, 7].map(|id| world.state(DownloadId(id))), [State::Cancelled, State::Paused, State::Failed]);
+    world.end().await;
 }
 
 fn line(id: i64, group: Option<&str>, state: State) -> Line {
