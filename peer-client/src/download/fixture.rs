@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use choir_shared::identity::SecretKey;
 use choir_shared::leaf::{LEAF_BYTES, LeafRange, LeafSet};
 use choir_shared::merkle::{TreeHasher, TreeLayer};
-use choir_shared::wire::{Enter, Get, Granted, Have, LeavesHeld, Place, StreamCode, decode, encode};
+use choir_shared::wire::{Enter, Get, Granted, Have, LeavesHeld, No, Place, Reason, StreamCode, decode, encode};
 use choir_shared::{FileId, PeerId};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -250,7 +250,10 @@ impl Shop {
     }
 
     async fn get(&self, mut send: SendHalf, get: &Get) {
-        let song = self.songs.iter().find(|song| song.id() == get.file).unwrap();
+        let Some(song) = self.songs.iter().find(|song| song.id() == get.file) else {
+            let _ = send.message(&No { reason: Reason::NotShared, retry_after_ms: 0 }).await;
+            return send.finish();
+        };
         let length = song.id().length();
         let has = self.has.borrow().clone().unwrap_or_else(|| LeafSet::full(length));
         let _ = send.message(&Have { leaves: LeavesHeld::of(&has), more_sources: vec![] }).await;

@@ -39,6 +39,10 @@ const BEFORE_SEARCHING: Duration = Duration::from_millis(50);
 /// Nothing to ask for during this time, although there are sources: they have no more than is here.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
+/// A turn to transfer is given back when nothing was under way for so long: a slot that only changes hands is granted
+/// again sooner, and who waits for the turn meanwhile has a slot of its own that must not stay idle.
+const IDLE_TURN: Duration = Duration::from_secs(2);
+
 /// The start of a file: what a player wants first, and what a sharer serves without a slot.
 pub(super) const START_LEAVES: u32 = 4;
 
@@ -66,6 +70,7 @@ pub(super) struct Attempt<'a> {
     transfer: Option<Transfer>,
     /// Sources that were asked for the layer and have not answered, and when.
     starting: HashMap<SourceId, Instant>,
+    /// Among those that transfer.
     slot: Option<Turn>,
     waiting_for_slot: bool,
     /// No index answered; known sources are still tried.
@@ -166,7 +171,10 @@ impl<'a> Attempt<'a> {
                     }
                 }
                 () = self.job.poke.notified() => self.search_at = now,
-                _ = ticker.tick() => self.show(),
+                _ = ticker.tick() => {
+                    self.give_idle_turn_back(now);
+                    self.show();
+                }
                 () = tokio::time::sleep_until(wakeup.into()) => {}
             }
         }
@@ -340,8 +348,12 @@ impl<'a> Attempt<'a> {
             Happened::Looked(source, Err(end)) => self.on_end(source, end, now)?,
             Happened::Slot(slot) => {
                 self.waiting_for_slot = false;
-                self.slot = Some(slot);
-                self.offer_granted(now);
+                // Whoever was to send may not any more.
+                if !self.granted().is_empty() {
+                    self.slot = Some(slot);
+                    self.fetched_at = now;
+                    self.offer_granted(now);
+                }
             }
             Happened::Rested(id) => self.on_rested(id, now),
             Happened::Fetched => {}
@@ -455,17 +467,8 @@ impl<'a> Attempt<'a> {
 
     /// Hands every source that serves us to the scheduler, once this job is among those that transfer.
     fn offer_granted(&mut self, now: Instant) {
-        let Some(transfer) = &mut self.transfer else { return };
-        let granted: Vec<_> = self
-            .sources
-            .iter()
-            .filter(|(id, _)| !transfer.has_source(*id))
-            .filter_map(|(id, known)| match (&known.state, &known.has) {
-                (SourceState::Linked(link, Standing::Granted), Some(has)) => Some((id, has.clone(), Arc::clone(link))),
-                _ => None,
-            })
-            .collect();
-        if granted.is_empty() || transfer.is_complete() {
+        let granted = self.granted();
+        if granted.is_empty() {
             return;
         }
         if self.slot.is_none() {
@@ -476,8 +479,37 @@ impl<'a> Attempt<'a> {
             }
             return;
         }
+        let Some(transfer) = &mut self.transfer else { return };
         for (id, has, link) in granted {
             transfer.add_source(id, has, &link, now);
+        }
+    }
+
+    /// The sources that serve us, have something that is missing here, and are not asked for it yet.
+    fn granted(&self) -> Vec<(SourceId, LeafSet, Arc<Link>)> {
+        let Some(transfer) = &self.transfer else { return vec![] };
+        let linked = self.sources.iter().filter_map(|(id, known)| match (&known.state, &known.has) {
+            (SourceState::Linked(link, Standing::Granted), Some(has)) => Some((id, has, link)),
+            _ => None,
+        });
+        linked
+            .filter(|(id, has, _)| !transfer.has_source(*id) && transfer.lacks_some_of(has))
+            .map(|(id, has, link)| (id, has.clone(), Arc::clone(link)))
+            .collect()
+    }
+
+    /// Lets others transfer while nobody sends us anything.
+    fn give_idle_turn_back(&mut self, now: Instant) {
+        let Some(transfer) = &mut self.transfer else { return };
+        if transfer.is_fetching() {
+            self.fetched_at = now;
+        } else if self.slot.is_some() && now.saturating_duration_since(self.fetched_at) >= IDLE_TURN {
+            self.slot = None;
+            for (id, _) in self.sources.iter() {
+                transfer.remove_source(id);
+            }
+            // Whoever has something for us all the same is asked when it is our turn again.
+            self.offer_granted(now);
         }
     }
 
@@ -538,9 +570,6 @@ impl<'a> Attempt<'a> {
             }
         }
         let transferring = self.transfer.as_ref().is_some_and(Transfer::is_fetching);
-        if transferring {
-            self.fetched_at = now;
-        }
         let starved = self.sources.only_parts() && now.saturating_duration_since(self.fetched_at) >= STARVED_AFTER;
         let queued = self.sources.queued_behind();
         let (linked, sources) = (self.sources.any_linked(), self.sources.statuses());

@@ -196,6 +196,13 @@ impl Transfer {
         self.scheduler.held().bytes()
     }
 
+    /// Whether a source that has so much of the file has something for us.
+    pub(super) fn lacks_some_of(&self, has: &LeafSet) -> bool {
+        let mut missing = has.clone();
+        missing.subtract(self.scheduler.held());
+        !missing.is_empty()
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.scheduler.is_complete()
     }

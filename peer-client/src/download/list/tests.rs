@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use choir_shared::leaf::FileLength;
+use choir_shared::leaf::{FileLength, LeafRange};
 use choir_shared::{Digest, PeerId};
 use tokio::sync::mpsc;
 
@@ -13,6 +13,9 @@ use crate::download::links::Links;
 use crate::download::turns::Turns;
 use crate::download::{BoxFuture, Finder, FoundSource, IndexUnreachable, NoSession};
 use crate::session::Session;
+
+/// Many times longer than what is waited for, and shorter than any pause for want of a source.
+const SOON: Duration = Duration::from_secs(20);
 
 /// No index answers; it tells when one is asked.
 struct NoIndex(mpsc::Sender<()>);
@@ -247,6 +250,55 @@ async fn what_comes_first_is_transferred_first() {
     order.dedup();
     assert_eq!(order, [song.id(), high.id(), low.id()]);
     world.end().await;
+}
+
+/// One download at a time, the first of which stands still in the middle, until another is done.
+struct Standstill {
+    world: World,
+    sharer: Sharer,
+    first: DownloadId,
+}
+
+impl Standstill {
+    /// Its source has these leaves and may send four of them besides the start.
+    async fn of(song: &Arc<Song>, has: LeafRange, stand_still: impl FnOnce(&Sharer)) -> Self {
+        let other = Song::new(99, 20);
+        let world = World::with(Arc::default(), |workshop| workshop.transfers = Turns::new(1), []).await;
+        let sharer = Sharer::halting(2, &[song], 4).await;
+        let another = Sharer::open(3, &[&other]).await;
+        world.town.add(&sharer);
+        world.town.add(&another);
+        sharer.has_only(has, song);
+        let first = world.start(song).await;
+        sharer.sent().wait_for(|sent| *sent == 4).await.unwrap();
+        stand_still(&sharer);
+        let second = world.start(&other).await;
+        let done = world.until(second, |status| status.state == State::Done);
+        tokio::time::timeout(SOON, done).await.expect("the first gave its turn back");
+        Self { world, sharer, first }
+    }
+
+    async fn goes_on(self) {
+        self.sharer.may_send(1000);
+        self.world.until(self.first, |status| status.state == State::Done).await;
+        self.world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_lost_its_slot_lets_others_transfer() {
+    let song = Song::new(1, 20);
+    let standstill = Standstill::of(&song, song.leaves(0, 20), Sharer::take_back).await;
+    standstill.sharer.grant();
+    standstill.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_download_whose_sources_have_no_more_than_is_here_lets_others_transfer() {
+    let song = Song::new(1, 20);
+    let standstill = Standstill::of(&song, song.leaves(0, 8), |_| {}).await;
+    standstill.sharer.has_only(song.leaves(0, 20), &song);
+    standstill.goes_on().await;
 }
 
 #[tokio::test]
