@@ -66,7 +66,8 @@ use crate::store::LocalDisk;
 use crate::upload::admit::{Audience, Rules};
 use crate::upload::{self, Uploads};
 
-/// Files that look for sources or wait in queues at once; an album of a thousand must not ask a thousand times.
+/// Files that look for sources or are fetched at once; an album of a thousand must not ask a thousand times, nor have
+/// a thousand files open.
 const ATTEMPTS_AT_ONCE: usize = 32;
 
 /// Sessions that begin: one for each peer met. The loop below only spawns, so a handful is plenty.

@@ -155,6 +155,8 @@ struct Shop {
     /// What was asked for, in this order, but for the starts.
     asked: watch::Sender<Vec<(FileId, LeafRange)>>,
     sent: watch::Sender<u32>,
+    /// How often somebody came into the queue.
+    entered: watch::Sender<u32>,
 }
 
 impl Sharer {
@@ -182,6 +184,7 @@ impl Sharer {
             may_send: Semaphore::new(may_send),
             asked: watch::Sender::default(),
             sent: watch::Sender::default(),
+            entered: watch::Sender::default(),
         });
         let (shop, theirs) = (Arc::clone(&state), pair.theirs.clone());
         let serves = tokio::spawn(async move {
@@ -213,6 +216,11 @@ impl Sharer {
         self.state.is_granted.send_replace(false);
     }
 
+    /// How often somebody came into its queue.
+    pub(crate) fn entered(&self) -> u32 {
+        *self.state.entered.borrow()
+    }
+
     pub(crate) fn may_send(&self, leaves: u32) {
         self.state.may_send.add_permits(leaves as usize);
     }
@@ -240,6 +248,7 @@ impl Shop {
     }
 
     async fn queue(&self, mut send: SendHalf, _receive: ReceiveHalf) {
+        self.entered.send_modify(|times| *times += 1);
         let place = encode(&Place { ahead: 1, eta_ms: None });
         let mut is_granted = self.is_granted.subscribe();
         let _ = send.bytes(place.into()).await;

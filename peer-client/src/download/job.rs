@@ -2,7 +2,8 @@
 //!
 //! A job tries until it ends: an **attempt** finds sources, links up with them, lets the scheduler decide who sends
 //! what, and finishes the file. When an attempt has run out of sources the job waits, for a while or until it is
-//! told that a source appeared, and tries again; what was verified stays on disk between attempts.
+//! told that a source appeared, and tries again; what was verified stays on disk between attempts. An attempt that
+//! could only stand in queues makes room for others: the job keeps its places, and nothing else.
 //!
 //! The job is the scheduler's shell: it owns the fetch tasks and the clock, and passes news in and actions out.
 
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use choir_shared::{PeerId, SafeName};
+use futures_util::future::select_all;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::links::Links;
+use super::links::{Links, Standing};
 use super::parts::{Offer, Parts};
 use super::priority::Priority;
 use super::status::{DownloadRequest, DownloadStatus, State, Why};
@@ -31,6 +33,7 @@ use crate::session::asking::Arrivals;
 use crate::store::{self, Disk, Part, Resumed, StoreError};
 use attempt::Attempt;
 use pause::Pauses;
+use sources::{Place, Queued};
 
 /// A source that was lost may come back at once; who then still waits is offered something else.
 const BEFORE_OFFERING: Duration = Duration::from_secs(3);
@@ -59,7 +62,7 @@ pub struct Workshop {
     pub arrivals: Arrivals,
     /// What others may fetch of files that are still being fetched.
     pub parts: Parts,
-    /// Files that look for sources or wait in queues at once.
+    /// Files that look for sources or are fetched at once. Who only waits in queues lets others have its turn.
     pub attempts: Turns,
     /// Files that are transferred at once: few, so that each is soon whole.
     pub transfers: Turns,
@@ -76,11 +79,12 @@ pub enum Outcome {
 }
 
 /// Why an attempt ended without the file.
-#[derive(Debug)]
 enum Setback {
     /// Nobody is left; the words say who was tried and what came of it.
     OutOfSources(Why, String),
     Disk(StoreError),
+    /// It could only have waited in these queues, and others wanted its turn.
+    Queued(Vec<Place>),
     Stopped,
 }
 
@@ -109,9 +113,10 @@ impl Job {
         let mut offer = None;
         let (mut losses, mut offered) = (0, None);
         let mut pauses = Pauses::default();
+        let mut places = vec![];
         loop {
             let begun = now();
-            let (why, message) = match self.attempt(&mut offer).await {
+            let (why, message) = match self.attempt(std::mem::take(&mut places), &mut offer).await {
                 Ok(path) => return self.done(path, started),
                 Err(Setback::Disk(StoreError::DiskFull)) => {
                     self.wait_for_room().await;
@@ -130,6 +135,21 @@ impl Job {
                     return self.failed(Why::DiskFull, words);
                 }
                 Err(Setback::Disk(error)) => return self.failed(Why::DiskFailed, error.to_string()),
+                Err(Setback::Queued(queued)) => {
+                    // Many may wait like this, and each part is several open files.
+                    offer = None;
+                    places = queued;
+                    let pause = pauses.next(Why::QueuedAtSources, self.status.borrow().bytes_done);
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.poked_after(begun) => {}
+                        () = self.wait_in_queues(&places) => {
+                            tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await;
+                        }
+                    }
+                    continue;
+                }
                 Err(Setback::Stopped) => return Outcome::Stopped,
                 Err(Setback::OutOfSources(why, message)) => (why, message),
             };
@@ -147,6 +167,27 @@ impl Job {
     async fn poked_after(&self, begun: Instant) {
         self.poke.notified().await;
         tokio::time::sleep_until((begun + AT_LEAST_APART).into()).await;
+    }
+
+    /// Until one of the places is more than a place, or none.
+    async fn wait_in_queues(&self, places: &[Place]) {
+        let mut standings: Vec<_> = places.iter().map(|place| place.link.standing()).collect();
+        while places.iter().all(|place| matches!(place.standing(), Standing::Waiting { .. })) {
+            let queued = Queued::shortest(places.iter().map(Place::standing));
+            self.tell(|status| {
+                (status.state, status.reason) = (State::Queued, Some(Why::QueuedAtSources));
+                status.message = queued.map(Queued::in_words);
+                (status.ahead, status.eta_ms) = (queued.map(|queued| queued.ahead), queued.and_then(|it| it.eta_ms));
+                for source in &mut status.sources {
+                    let place = places.iter().find(|place| place.source.peer == source.peer);
+                    source.note = place.and_then(Place::note).or(source.note.take());
+                }
+            });
+            let changed = standings.iter_mut().map(|standing| Box::pin(standing.changed()));
+            if select_all(changed).await.0.is_err() {
+                return;
+            }
+        }
     }
 
     /// Until what is missing fits. Before that nothing is asked for: it would be sent for nothing, again and again.
@@ -185,7 +226,7 @@ impl Job {
         std::future::pending().await
     }
 
-    async fn attempt(&self, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
+    async fn attempt(&self, places: Vec<Place>, offer: &mut Option<Offer>) -> Result<PathBuf, Setback> {
         let turn = self.turn_of(&self.workshop.attempts);
         let _turn = self.stop.run_until_cancelled(turn).await.ok_or(Setback::Stopped)?;
         self.tell(|status| {
@@ -198,7 +239,7 @@ impl Job {
             Found::Finished(name) => return Ok(self.request.folder.join(name.as_str())),
             Found::Part(part, resumed) => (part, resumed),
         };
-        let (fetched, offered) = Attempt::new(self, Arc::clone(&part), resumed).run().await;
+        let (fetched, offered) = Attempt::new(self, Arc::clone(&part), resumed, places).run().await;
         *offer = offered;
         fetched?;
 
@@ -295,7 +336,7 @@ mod tests {
 
     use super::super::about::About;
     use super::super::alternate::{self, Alternate};
-    use super::super::links::{Link, Standing};
+    use super::super::links::Link;
     use super::super::{BoxFuture, FoundSource, IndexUnreachable, NoSession};
     use super::attempt::START_LEAVES;
     use super::*;

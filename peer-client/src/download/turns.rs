@@ -1,7 +1,8 @@
 //! So many at once: the highest priority first, and among equals who asked first.
 //!
 //! A priority counts as it is when a turn becomes free, not as it was when somebody asked. Who has a turn keeps it:
-//! what is nearly done is worth more done than put off.
+//! what is nearly done is worth more done than put off. Who has one and does nothing with it looks whether
+//! [others want it](Turns::are_wanted).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,6 +50,11 @@ impl Turns {
             // Never: whoever waits is dropped only after its receiver.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Whether anybody waits for a turn now.
+    pub fn are_wanted(&self) -> bool {
+        self.state().waiting.values().any(|waiting| !waiting.waker.is_closed())
     }
 
     fn hand_out(&self) {

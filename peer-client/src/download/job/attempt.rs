@@ -11,7 +11,7 @@ use choir_shared::wire::{CloseCode, Reason, StreamCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::sources::{Known, Out, Queued, SourceState, Sources};
+use super::sources::{Known, Out, Place, Queued, SourceState, Sources};
 use super::transfer::Transfer;
 use super::{Job, Setback};
 use crate::clock::now;
@@ -96,10 +96,12 @@ pub(super) enum Happened {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(job: &'a Job, part: Arc<Part>, resumed: Option<Resumed>) -> Self {
+    /// `places` are those that were kept since the attempt before.
+    pub(super) fn new(job: &'a Job, part: Arc<Part>, resumed: Option<Resumed>, places: Vec<Place>) -> Self {
         let now = now();
         let news = mpsc::channel(NEWS_CAPACITY);
-        let is_served = job.request.sources.iter().any(|peer| job.workshop.links.serves(peer));
+        let is_served = job.request.sources.iter().any(|peer| job.workshop.links.serves(peer))
+            || places.iter().any(|place| place.standing() == Standing::Granted);
         let mut attempt = Self {
             sources: Sources::new(job.request.file.length(), job.workshop.me),
             job,
@@ -123,6 +125,12 @@ impl<'a> Attempt<'a> {
         }
         for peer in &job.request.sources {
             attempt.take_note(FoundSource { peer: *peer, name: None, complete: true }, now);
+        }
+        for place in places {
+            let standing = place.standing();
+            if let Some(id) = attempt.take_note(place.source, now) {
+                attempt.on_standing(id, place.link, standing, now);
+            }
         }
         attempt
     }
@@ -174,6 +182,9 @@ impl<'a> Attempt<'a> {
                 _ = ticker.tick() => {
                     self.give_idle_turn_back(now);
                     self.show();
+                    if let Some(places) = self.places_to_wait_in() {
+                        return Err(Setback::Queued(places));
+                    }
                 }
                 () = tokio::time::sleep_until(wakeup.into()) => {}
             }
@@ -322,7 +333,11 @@ impl<'a> Attempt<'a> {
                 self.searching = false;
                 self.search_at = now + LOOK_FOR_MORE;
                 match found {
-                    Ok(found) => found.into_iter().for_each(|source| self.take_note(source, now)),
+                    Ok(found) => {
+                        for source in found {
+                            self.take_note(source, now);
+                        }
+                    }
                     Err(error) => self.search_failed = Some(error.to_string()),
                 }
             }
@@ -362,11 +377,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// A peer is said to have the file. One that is not to be asked for it is listed all the same, with the reason.
-    fn take_note(&mut self, source: FoundSource, now: Instant) {
+    fn take_note(&mut self, source: FoundSource, now: Instant) -> Option<SourceId> {
         let (finder, peer) = (&self.job.workshop.finder, source.peer);
         let (banned, distrusted) = (finder.is_banned(peer), finder.is_distrusted(peer, self.job.request.file));
         let is_fetching = !source.complete;
-        let Some(id) = self.sources.found(source, now) else { return };
+        let id = self.sources.found(source, now)?;
         if let Some(transfer) = self.transfer.as_mut().filter(|_| is_fetching) {
             transfer.joined(lot(peer));
         }
@@ -375,6 +390,7 @@ impl<'a> Attempt<'a> {
         } else if distrusted {
             self.sources.put_out(id, Out::BadData);
         }
+        Some(id)
     }
 
     /// A link exists or its standing changed; waits for the next change.
@@ -511,6 +527,15 @@ impl<'a> Attempt<'a> {
             // Whoever has something for us all the same is asked when it is our turn again.
             self.offer_granted(now);
         }
+    }
+
+    /// The places in queues, if there is nothing to do but to wait in them, and others want to begin.
+    fn places_to_wait_in(&self) -> Option<Vec<Place>> {
+        let is_busy = self.searching || !self.has_searched || !self.starting.is_empty() || self.slot.is_some();
+        if is_busy || !self.job.workshop.attempts.are_wanted() {
+            return None;
+        }
+        self.sources.only_places()
     }
 
     /// The source serves us not for the moment, whatever its link says; asked again a little later.

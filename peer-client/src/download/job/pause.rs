@@ -30,7 +30,8 @@ impl Pauses {
         let now = Some((why, bytes_done));
         self.in_vain = if self.last == now { self.in_vain.saturating_add(1) } else { 0 };
         self.last = now;
-        let (first, longest) = if why == Why::NoSources { FOR_A_SOURCE } else { FOR_ANYTHING_ELSE };
+        let is_told = matches!(why, Why::NoSources | Why::QueuedAtSources);
+        let (first, longest) = if is_told { FOR_A_SOURCE } else { FOR_ANYTHING_ELSE };
         first.saturating_mul(1 << self.in_vain.min(16)).min(longest)
     }
 }

@@ -87,6 +87,23 @@ pub(super) struct Queued {
 }
 
 impl Queued {
+    /// The shortest of these queues, if all are queues.
+    pub(super) fn shortest(standings: impl Iterator<Item = Standing>) -> Option<Self> {
+        let mut shortest: Option<Self> = None;
+        for standing in standings {
+            match standing {
+                Standing::Granted => return None,
+                Standing::Waiting { ahead, eta_ms } => {
+                    if shortest.is_none_or(|shortest| ahead < shortest.ahead) {
+                        shortest = Some(Self { ahead, eta_ms });
+                    }
+                }
+                Standing::Refused(_) | Standing::Lost => {}
+            }
+        }
+        shortest
+    }
+
     pub(super) fn in_words(self) -> String {
         let Self { ahead, eta_ms } = self;
         let eta = match eta_ms.map(|ms| ms.div_ceil(1000)) {
@@ -96,6 +113,30 @@ impl Queued {
         };
         format!("in the queue of its sources, {ahead} ahead{eta}")
     }
+}
+
+/// A place in the queue of a source, for as long as this lives.
+pub(super) struct Place {
+    pub(super) source: FoundSource,
+    pub(super) link: Arc<Link>,
+}
+
+impl Place {
+    pub(super) fn standing(&self) -> Standing {
+        *self.link.standing().borrow()
+    }
+
+    /// What the source is doing, as told to people.
+    pub(super) fn note(&self) -> Option<String> {
+        match self.standing() {
+            Standing::Waiting { ahead, .. } => Some(in_its_queue(ahead)),
+            _ => None,
+        }
+    }
+}
+
+fn in_its_queue(ahead: u32) -> String {
+    if ahead == 0 { "in its queue".to_owned() } else { format!("in its queue, {ahead} ahead") }
 }
 
 pub(super) struct Sources {
@@ -287,19 +328,14 @@ impl Sources {
             SourceState::Linked(_, standing) => Some(*standing),
             _ => None,
         });
-        let mut shortest: Option<Queued> = None;
-        for standing in standings {
-            match standing {
-                Standing::Granted => return None,
-                Standing::Waiting { ahead, eta_ms } => {
-                    if shortest.is_none_or(|shortest| ahead < shortest.ahead) {
-                        shortest = Some(Queued { ahead, eta_ms });
-                    }
-                }
-                Standing::Refused(_) | Standing::Lost => {}
-            }
-        }
-        shortest
+        Queued::shortest(standings)
+    }
+
+    /// The places in queues, if nothing else can come of this attempt for now.
+    pub(super) fn only_places(&self) -> Option<Vec<Place>> {
+        let left = self.known.values().filter(|known| !matches!(known.state, SourceState::Out(_)));
+        let places: Option<Vec<Place>> = left.map(Known::place).collect();
+        places.filter(|places| !places.is_empty())
     }
 
     /// Why it did not work, in words: what each source said. Those who turned out not to have it do not count.
@@ -373,6 +409,12 @@ impl Known {
         self.look_at.filter(|_| matches!(self.state, SourceState::Linked(_, Standing::Granted)))
     }
 
+    fn place(&self) -> Option<Place> {
+        let SourceState::Linked(link, Standing::Waiting { .. }) = &self.state else { return None };
+        let source = FoundSource { peer: self.peer, name: self.name.clone(), complete: self.is_complete };
+        Some(Place { source, link: Arc::clone(link) })
+    }
+
     fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.peer.short())
     }
@@ -386,8 +428,7 @@ impl Known {
             SourceState::Connecting => "connecting".to_owned(),
             SourceState::Linked(_, Standing::Granted) if self.bytes == 0 => "asked; nothing came yet".to_owned(),
             SourceState::Linked(_, Standing::Granted) => "sending".to_owned(),
-            SourceState::Linked(_, Standing::Waiting { ahead: 0, .. }) => "in its queue".to_owned(),
-            SourceState::Linked(_, Standing::Waiting { ahead, .. }) => format!("in its queue, {ahead} ahead"),
+            SourceState::Linked(_, Standing::Waiting { ahead, .. }) => in_its_queue(*ahead),
             SourceState::Linked(_, Standing::Refused(reason)) => reason.to_string(),
             SourceState::Linked(_, Standing::Lost) => "lost".to_owned(),
             SourceState::Out(Out::Offline) => "offline".to_owned(),

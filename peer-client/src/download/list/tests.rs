@@ -302,6 +302,29 @@ async fn a_download_whose_sources_have_no_more_than_is_here_lets_others_transfer
 }
 
 #[tokio::test]
+async fn a_download_that_waits_in_a_queue_lets_others_begin() {
+    let [song, other] = [1, 2].map(|seed| Song::new(seed, 20));
+    let world = World::with(Arc::default(), |workshop| workshop.attempts = Turns::new(1), []).await;
+    let [busy, open] = [Sharer::busy(2, &[&song]).await, Sharer::open(3, &[&other]).await];
+    world.town.add(&busy);
+    world.town.add(&open);
+    let first = world.start(&song).await;
+    world.until(first, |status| status.state == State::Queued).await;
+    let second = world.start(&other).await;
+    let done = world.until(second, |status| status.state == State::Done);
+    tokio::time::timeout(SOON, done).await.expect("the first lets it begin");
+
+    let waits = world.until(first, |status| status.state == State::Queued).await;
+    assert_eq!((waits.ahead, waits.reason), (Some(1), Some(Why::QueuedAtSources)));
+    assert_eq!(busy.entered(), 1, "it keeps its place");
+    busy.grant();
+    let done = world.until(first, |status| status.state == State::Done);
+    tokio::time::timeout(SOON, done).await.expect("it takes the slot");
+    assert_eq!(busy.entered(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn of_several_unfinished_lines_of_one_part_the_last_goes_on() {
     let failed = Line { id: DownloadId(7), ..line(1, None, State::Failed) };
     let lines = [line(1, None, State::Paused), line(2, None, State::Paused), failed, line(1, None, State::Done)];
