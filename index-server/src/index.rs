@@ -323,15 +323,15 @@ impl Index {
         Ok(())
     }
 
-    /// Replaces what a peer waits for. Returns those files that have a source already.
+    /// Replaces what a peer waits for. Returns those files that it did not wait for before and that have a source.
     pub(crate) async fn watch(&self, peer: &PeerId, files: Vec<FileId>) -> Result<Vec<FileId>, StoreError> {
-        self.watches().replace(*peer, files.clone());
+        let before = self.watches().replace(*peer, files.clone());
         let numbers = self.store.file_nos(&files).await?;
         let mut watches = self.watches();
         numbers.iter().for_each(|(file, number)| watches.learn(*file, *number));
         let is_there = |number: &FileNo| self.online.sources(*number) > 0 && !self.blocks.is_blocked(*number);
         let available = |file: &FileId| numbers.get(file).is_some_and(is_there);
-        Ok(files.into_iter().filter(available).collect())
+        Ok(files.into_iter().filter(|file| !before.contains(file)).filter(available).collect())
     }
 
     /// Replaces the files that a peer has parts of. They are no part of its library, so that this need not wait
@@ -358,7 +358,7 @@ impl Index {
             || self.replicas.as_ref().is_some_and(|replicas| replicas.has_place(peer))
     }
 
-    /// Runs `change`, which makes a peer a source of `files`, and tells those who waited for one. A large
+    /// Runs `change`, which makes a peer a source of `files`, and tells those who waited for another. A large
     /// library takes a tenth of a second, so this is no work for the threads that serve requests.
     async fn gain(
         &self,
@@ -370,7 +370,7 @@ impl Index {
         let index = self.clone();
         let gained = tokio::task::spawn_blocking(move || {
             let mut awaited = index.watches().watched_among(&files);
-            awaited.retain(|file| index.online.sources(*file) == 0 && !index.blocks.is_blocked(*file));
+            awaited.retain(|file| !index.online.holds(member, *file) && !index.blocks.is_blocked(*file));
             change(&index.online, member, &files);
             let news = index.watches().to_tell(&awaited, &peer);
             for (watcher, files) in news {

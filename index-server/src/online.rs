@@ -152,6 +152,11 @@ impl Online {
         self.read().whole.len()
     }
 
+    /// Whether `member` is online and holds the whole file.
+    pub fn holds(&self, member: MemberNo, file: FileNo) -> bool {
+        self.read().members.get(&member).is_some_and(|held| held.holds(file))
+    }
+
     /// What `member` holds, if it is online.
     pub fn held_by(&self, member: MemberNo) -> Option<Vec<FileNo>> {
         self.read().members.get(&member).map(|held| held.whole.clone())

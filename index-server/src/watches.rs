@@ -1,7 +1,7 @@
 //! Who waits for which file.
 //!
-//! A download without a source must start within seconds of one appearing, and nobody should have to ask again and
-//! again. A peer's list is replaced as a whole and ends with its control connection. A file may be waited for before
+//! A download that waits must start within seconds of a source appearing, whether or not it knows others that are of
+//! no use to it, and nobody should have to ask again and again. A peer's list is replaced as a whole and ends with its control connection. A file may be waited for before
 //! the index knows it at all; it is found by its id then, and by its number as soon as it has one.
 
 use std::collections::{HashMap, HashSet};
@@ -25,25 +25,30 @@ struct Watched {
 }
 
 impl Watches {
-    /// Replaces the list of `peer`.
-    pub(crate) fn replace(&mut self, peer: PeerId, files: Vec<FileId>) {
-        self.forget(&peer);
+    /// Replaces the list of `peer`, and returns the one before. What is in both is waited for all the time.
+    pub(crate) fn replace(&mut self, peer: PeerId, files: Vec<FileId>) -> HashSet<FileId> {
+        let before = self.by_peer.remove(&peer).unwrap_or_default();
         for file in &files {
             self.watched.entry(*file).or_default().by.insert(peer);
         }
+        let stays: HashSet<&FileId> = files.iter().collect();
+        before.iter().filter(|file| !stays.contains(file)).for_each(|file| self.let_go(file, &peer));
         if !files.is_empty() {
             self.by_peer.insert(peer, files);
         }
+        before.into_iter().collect()
     }
 
     pub(crate) fn forget(&mut self, peer: &PeerId) {
-        for file in self.by_peer.remove(peer).unwrap_or_default() {
-            let Some(watched) = self.watched.get_mut(&file) else { continue };
-            watched.by.remove(peer);
-            if watched.by.is_empty() {
-                watched.number.map(|number| self.numbered.remove(&number));
-                self.watched.remove(&file);
-            }
+        self.by_peer.remove(peer).unwrap_or_default().iter().for_each(|file| self.let_go(file, peer));
+    }
+
+    fn let_go(&mut self, file: &FileId, peer: &PeerId) {
+        let Some(watched) = self.watched.get_mut(file) else { return };
+        watched.by.remove(peer);
+        if watched.by.is_empty() {
+            watched.number.map(|number| self.numbered.remove(&number));
+            self.watched.remove(file);
         }
     }
 
@@ -106,6 +111,16 @@ mod tests {
         assert_eq!(watches.watched_among(&[FileNo(1), FileNo(3)]), [FileNo(1)]);
         let news = watches.to_tell(&[FileNo(1)], &peer(2));
         assert_eq!(news, HashMap::from([(peer(1), vec![file('a')])]));
+    }
+
+    #[test]
+    fn what_is_in_both_lists_is_waited_for_all_the_time() {
+        let mut watches = Watches::default();
+        assert!(watches.replace(peer(1), vec![file('a'), file('b')]).is_empty());
+        watches.learn(file('a'), FileNo(1));
+        assert_eq!(watches.replace(peer(1), vec![file('a')]), HashSet::from([file('a'), file('b')]));
+        assert_eq!(watches.to_tell(&[FileNo(1)], &peer(2)), HashMap::from([(peer(1), vec![file('a')])]));
+        assert!(!watches.is_watched(&file('b')));
     }
 
     #[test]

@@ -228,6 +228,8 @@ async fn neither_a_search_nor_a_control_message_waits_behind_a_publish() {
             control.ping().await;
             assert_eq!(control.hear().await, Heard::Pong);
             control.say(&FromPeer::Fetching { files: vec![song("Before")] }).await;
+            // What was on the list before is no news.
+            control.say(&FromPeer::Watch { files: vec![] }).await;
             control.say(&FromPeer::Watch { files: vec![song("Before")] }).await;
             assert_eq!(control.message().await, here);
         }

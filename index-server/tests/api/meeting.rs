@@ -73,6 +73,26 @@ async fn who_waits_for_a_file_is_told_when_it_can_be_had() {
 }
 
 #[tokio::test]
+async fn who_waits_is_told_of_every_new_source_and_of_none_twice() {
+    let world = World::start().await;
+    let (mut anna, bert, mut carl) = (world.peer(1).await, world.peer(2).await, world.peer(3).await);
+    anna.publish(&["Rare"]).await;
+    let _annas = Control::online(&anna).await;
+    let mut waiting = Control::online(&bert).await;
+    waiting.say(&FromPeer::Watch { files: vec![song("Rare")] }).await;
+    let rare = FromIndex::Available { files: vec![song("Rare")] };
+    assert_eq!(waiting.message().await, rare);
+
+    carl.publish(&["Rare"]).await;
+    let _carls = Control::online(&carl).await;
+    assert_eq!(waiting.message().await, rare, "somebody else has it, too");
+
+    anna.publish(&["Rare", "Other"]).await;
+    waiting.say(&FromPeer::Watch { files: vec![song("Rare"), song("Other")] }).await;
+    assert_eq!(waiting.message().await, FromIndex::Available { files: vec![song("Other")] }, "that is the only news");
+}
+
+#[tokio::test]
 async fn an_index_that_stops_says_when_to_come_back() {
     let world = World::start_with(|settings| settings.limits.reconnect_spread_seconds = 7).await;
     let mut control = Control::online(&world.peer(1).await).await;

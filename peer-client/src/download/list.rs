@@ -7,6 +7,7 @@
 //! - **Commands go to their end**, also if whoever gave them is gone: a line whose job was stopped must say so.
 
 mod part_locks;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use super::priority::Priority;
 use super::status::{DownloadId, DownloadRequest, DownloadStatus, State, Why};
 use crate::store::Part;
 use part_locks::{PartLock, PartLocks};
+use watched::Watched;
 
 /// Lines that are kept for people to look at; of older ones those that are done or cancelled are dropped at start.
 const KEPT_LINES: usize = 1000;
@@ -52,6 +54,7 @@ struct Entry {
     request: DownloadRequest,
     status: watch::Sender<DownloadStatus>,
     poke: Arc<Notify>,
+    watched: Watched,
     job: Option<Running>,
 }
 
@@ -340,10 +343,10 @@ impl Downloads {
         .await
     }
 
-    /// Somebody online has one of these files now.
+    /// Somebody online has one of these files now, or somebody else.
     pub fn available(&self, files: &[FileId]) {
         let entries = self.entries();
-        let waiting = entries.values().filter(|entry| entry.status.borrow().waits_for_a_source());
+        let waiting = entries.values().filter(|entry| entry.watched.is_on());
         waiting.filter(|entry| files.contains(&entry.request.file)).for_each(|entry| entry.poke.notify_one());
     }
 
@@ -359,11 +362,10 @@ impl Downloads {
         entries.values().filter(waits).for_each(|entry| entry.poke.notify_one());
     }
 
-    /// The files that wait for a source.
+    /// The files of which it matters if somebody has them who had not.
     pub fn waiting_for(&self) -> Vec<FileId> {
         let entries = self.entries();
-        let waiting = entries.values().filter(|entry| entry.status.borrow().waits_for_a_source());
-        waiting.map(|entry| entry.request.file).collect()
+        entries.values().filter(|entry| entry.watched.is_on()).map(|entry| entry.request.file).collect()
     }
 
     /// Changes whenever [`Downloads::waiting_for`] may have.
@@ -382,7 +384,8 @@ impl Downloads {
         self.stop(id).await;
         // What was being finished is done now.
         self.expect_unfinished(id)?;
-        if let Some(entry) = self.entries().get(&id) {
+        if let Some(entry) = self.entries().get_mut(&id) {
+            entry.watched = Watched::default();
             entry.status.send_modify(|status| {
                 (status.state, status.reason, status.message) = (state, Some(why), None);
                 (status.ahead, status.eta_ms) = (None, None);
@@ -434,7 +437,7 @@ impl Downloads {
     fn take_up(&self, id: DownloadId, request: DownloadRequest, status: DownloadStatus) {
         let goes_on = !status.state.is_final() && status.state != State::Paused;
         let status = watch::Sender::new(DownloadStatus { id, bytes_per_second: 0, ..status });
-        let mut entry = Entry { request, status, poke: Arc::default(), job: None };
+        let mut entry = Entry { request, status, poke: Arc::default(), watched: Watched::default(), job: None };
         if goes_on {
             self.run(id, &mut entry);
         }
@@ -452,34 +455,36 @@ impl Downloads {
         };
         let (downloads, mut status) = (self.clone(), entry.status.subscribe());
         let task = self.shared.tracker.spawn(async move {
-            let (mut waited, mut state) = (false, status.borrow().state);
+            let mut state = status.borrow().state;
             let mut job = std::pin::pin!(job.run());
             loop {
                 tokio::select! {
                     outcome = &mut job => {
                         downloads.shared.turned.send_modify(|count| *count += 1);
+                        downloads.judge_watched(id, &status.borrow().clone());
                         if !matches!(outcome, Outcome::Stopped) {
                             downloads.ended(id).await;
                         }
                         return;
                     }
                     Ok(()) = status.changed() => {
-                        let (waits, now) = {
-                            let status = status.borrow_and_update();
-                            (status.waits_for_a_source(), status.state)
-                        };
-                        if std::mem::replace(&mut state, now) != now {
+                        let now = status.borrow_and_update().clone();
+                        if std::mem::replace(&mut state, now.state) != now.state {
                             downloads.shared.turned.send_modify(|count| *count += 1);
                         }
-                        if waits != waited {
-                            downloads.shared.wanted.send_modify(|count| *count += 1);
-                        }
-                        waited = waits;
+                        downloads.judge_watched(id, &now);
                     }
                 }
             }
         });
         entry.job = Some(Running { stop, task });
+    }
+
+    fn judge_watched(&self, id: DownloadId, status: &DownloadStatus) {
+        let is_news = self.entries().get_mut(&id).is_some_and(|entry| entry.watched.judge(status));
+        if is_news {
+            self.shared.wanted.send_modify(|count| *count += 1);
+        }
     }
 
     async fn ended(&self, id: DownloadId) {

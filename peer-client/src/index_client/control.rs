@@ -63,7 +63,7 @@ pub enum Told {
     Online,
     /// Somebody was told how to reach this peer.
     Introduced { peer: PeerId, name: Option<String>, file: FileId, candidates: Vec<Candidate> },
-    /// Watched files that now have a source online.
+    /// Watched files that now have a source online, or one more.
     Available { files: Vec<FileId> },
     /// Files of this peer that nobody can find there any more: some of `count`, and why, fit to be printed.
     Blocked { files: Vec<FileId>, count: u64, reason: String },

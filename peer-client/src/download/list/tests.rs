@@ -325,6 +325,25 @@ async fn a_download_that_waits_in_a_queue_lets_others_begin() {
 }
 
 #[tokio::test]
+async fn a_download_whose_known_sources_are_of_no_use_begins_when_another_appears() {
+    let song = Song::new(1, 20);
+    let world = World::new().await;
+    let busy = Sharer::busy(2, &[&song]).await;
+    world.town.add(&busy);
+    world.town.add_unreachable(9);
+    let id = world.start(&song).await;
+    world.until(id, |status| status.state == State::Queued).await;
+    world.downloads.waiting_changed().wait_for(|_| world.downloads.waiting_for() == [song.id()]).await.unwrap();
+    let open = Sharer::open(3, &[&song]).await;
+    world.town.add(&open);
+    world.downloads.available(&[song.id()]);
+    let done = world.until(id, |status| status.state == State::Done);
+    tokio::time::timeout(SOON, done).await.expect("it looks at once who it is");
+    world.downloads.waiting_changed().wait_for(|_| world.downloads.waiting_for().is_empty()).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
 async fn of_several_unfinished_lines_of_one_part_the_last_goes_on() {
     let failed = Line { id: DownloadId(7), ..line(1, None, State::Failed) };
     let lines = [line(1, None, State::Paused), line(2, None, State::Paused), failed, line(1, None, State::Done)];
