@@ -71,9 +71,19 @@ impl Fetching {
     /// # Panics
     /// If there is no room for it.
     pub fn begin(downloader: &Arc<Peer>, song: &Song, sources: &[&Peer]) -> Self {
+        Self::begin_among(downloader, song, sources, &[])
+    }
+
+    /// The same, where there is a way to `others` as well, of whom the index does not say that they have the song.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    pub fn begin_among(downloader: &Arc<Peer>, song: &Song, sources: &[&Peer], others: &[&Peer]) -> Self {
+        let listed = |peers: &[&Peer]| peers.iter().map(|peer| Listed::of(peer)).collect();
         let directory = Arc::new(Directory {
             downloader: Arc::clone(downloader),
-            sources: sources.iter().map(|source| Listed::of(source)).collect(),
+            sources: listed(sources),
+            others: listed(others),
             liars: Mutex::default(),
         });
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -183,6 +193,7 @@ async fn watch(mut status: watch::Receiver<DownloadStatus>) -> Vec<(Duration, u6
 struct Directory {
     downloader: Arc<Peer>,
     sources: Vec<Listed>,
+    others: Vec<Listed>,
     liars: Mutex<BTreeSet<PeerId>>,
 }
 
@@ -216,7 +227,8 @@ impl Finder for Directory {
 
     fn connect(&self, peer: PeerId, _file: FileId) -> BoxFuture<'_, Result<Session, NoSession>> {
         Box::pin(async move {
-            let listed = self.sources.iter().find(|listed| listed.peer == peer).ok_or(NoSession::Offline)?;
+            let mut known = self.sources.iter().chain(&self.others);
+            let listed = known.find(|listed| listed.peer == peer).ok_or(NoSession::Offline)?;
             self.downloader.connect(peer, listed.address).await.map_err(NoSession::Failed)
         })
     }

@@ -41,6 +41,19 @@ async fn swarm(downloaders: usize) -> Swarm {
     Swarm { time, of_seed: of_seed as f64 / SONG as f64 }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_also_fetches_the_song_is_found_by_the_word_of_its_source_alone() {
+    let world = World::with_song(SONG, ms(30));
+    let seed = world.sharer(world.line(UP_MBIT));
+    let [early, late] =
+        [(); 2].map(|()| Arc::new(Peer::member(&world.internet.host(world.line(DOWN_MBIT)), &world.song)));
+    let mut first = Fetching::begin(&early, &world.song, &[&seed]);
+    first.reaches(SONG as u64 / 4).await;
+    let fetched = Fetching::begin_among(&late, &world.song, &[&seed], &[&early]).end().await;
+    first.end().await;
+    assert!(fetched.bytes_from(&early) > SONG as u64 / 10, "{:?}", fetched.status.sources);
+}
+
 /// All rows of the table, or those that decide.
 fn sizes() -> Vec<usize> {
     if std::env::var_os("CHOIR_WHOLE_TABLES").is_some() { vec![1, 2, 4, 8, 10, 16] } else { vec![1, 10] }
