@@ -18,14 +18,16 @@ fn world(bytes: usize, count: usize) -> (World, Vec<Peer>) {
     (world, sources)
 }
 
+/// From asking for the song to having it, counted in bytes of the song: the search, the handshakes, the slow start and
+/// the headers of packets all come out of the twentieth. So it is a long one.
 #[tokio::test(start_paused = true)]
 async fn four_sources_give_what_their_lines_carry_together() {
-    // Long enough for the beginning not to matter.
-    let bytes = 5 * SONG;
+    let bytes = 12 * SONG;
     let (world, sources) = world(bytes, 4);
     let fetched = world.fetch(&sources.iter().collect::<Vec<_>>()).await;
     let ideal = time_for(bytes, 4 * MBIT);
-    assert!(fetched.time - 4 * ROUND_TRIP < ideal.div_f64(0.95), "{:?}, ideal {ideal:?}", fetched.time);
+    println!("{:.4} of the sum", ideal.div_duration_f64(fetched.time));
+    assert!(fetched.time < ideal.div_f64(0.95), "{:?}, ideal {ideal:?}", fetched.time);
 }
 
 #[tokio::test(start_paused = true)]
