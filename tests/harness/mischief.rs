@@ -175,6 +175,10 @@ impl HostileShelf {
         Self { file, song: Bytes::copy_from_slice(song), mischief, tally: Arc::default() }
     }
 
+    pub fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Until the connection ends.
     pub async fn serve(self, session: Session) {
         let (mut notices, hello, hearing) = (session.notices(crate::PATIENCE), session.hello(), self.clone());

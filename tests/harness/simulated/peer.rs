@@ -102,10 +102,12 @@ impl Peer {
         self.reach.endpoint().close().await;
     }
 
-    /// One that sends the right hashes and the start of the song, and wrong bytes after that.
-    pub fn liar(host: &Host, song: &Song) -> Self {
+    /// One that sends the right hashes and the start of the song, and wrong bytes after that; and what counts what it
+    /// is asked for.
+    pub fn liar(host: &Host, song: &Song) -> (Self, HostileShelf) {
         let shelf = HostileShelf::new(&song.bytes, Mischief::WrongBytes);
-        Self::join(host, options(), None, move |session| shelf.clone().serve(session))
+        let serving = shelf.clone();
+        (Self::join(host, options(), None, move |session| serving.clone().serve(session)), shelf)
     }
 
     fn join<S>(

@@ -49,6 +49,8 @@ pub(super) struct Source {
     pub(super) is_nudged: bool,
     /// It was silent for so long that others may have what it was asked for; the next sign of life lifts that.
     pub(super) is_stalled: bool,
+    /// A leaf of it was right, if only of another file.
+    pub(super) is_proved: bool,
     /// It answers no new requests for now; what it has sent is still being read.
     pub(super) is_suspended: bool,
     /// Where its region goes on.
@@ -71,6 +73,7 @@ impl Source {
             heard: now,
             is_nudged: false,
             is_stalled: false,
+            is_proved: false,
             is_suspended: false,
             cursor: None,
             rate,
@@ -122,6 +125,7 @@ impl Source {
     }
 
     pub(super) fn delivered(&mut self, bytes: u64, now: Instant) {
+        self.is_proved = true;
         self.window_bytes += bytes;
         let elapsed = now.saturating_duration_since(self.window_start);
         if elapsed < WINDOW.max(self.round_trip) {
@@ -161,6 +165,15 @@ impl Source {
     /// How much one request asks for: so much that the number of requests is no limit.
     pub(super) fn request_leaves(&self) -> u32 {
         let bytes = (self.rate() * REQUEST_TIME.as_secs_f64()).max(self.wanted_in_flight() / MAX_REQUESTS as f64);
-        ((bytes / f64::from(LEAF_BYTES)) as u32).clamp(MIN_REQUEST_LEAVES, MAX_REQUEST_LEAVES)
+        leaves_of_request(bytes)
     }
+
+    /// How much a request asks for that is the only one.
+    pub(super) fn leaves_in_flight(&self) -> u32 {
+        leaves_of_request(self.wanted_in_flight())
+    }
+}
+
+fn leaves_of_request(bytes: f64) -> u32 {
+    ((bytes / f64::from(LEAF_BYTES)) as u32).clamp(MIN_REQUEST_LEAVES, MAX_REQUEST_LEAVES)
 }

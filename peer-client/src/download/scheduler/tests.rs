@@ -398,8 +398,8 @@ fn in_a_swarm_whole_sources_are_asked_for_what_nobody_else_has() {
         scheduler.free.subtract(&scheduler.held);
         let mut half = LeafSet::empty(length);
         half.insert_range(length.range(0, leaves / 2).unwrap());
-        scheduler.add_source(SourceId(1), half.clone(), Duration::from_millis(30), 0.0, now);
-        scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), 0.0, now);
+        scheduler.add_source(SourceId(1), half.clone(), Duration::from_millis(30), MEGABYTE, now);
+        scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), MEGABYTE, now);
         let mut begins = Vec::new();
         for action in scheduler.poll(now) {
             let Action::Request { source, range, .. } = action else { panic!("{action:?}") };
@@ -421,8 +421,8 @@ fn in_a_swarm_what_somebody_has_is_still_asked_of_who_has_all_when_nothing_else_
     scheduler.joined(2);
     let mut nearly = LeafSet::full(length);
     nearly.remove(length.leaf(100).unwrap());
-    scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), 0.0, now);
-    scheduler.add_source(SourceId(1), nearly, Duration::from_millis(30), 0.0, now);
+    scheduler.add_source(whole, LeafSet::full(length), Duration::from_millis(30), MEGABYTE, now);
+    scheduler.add_source(SourceId(1), nearly, Duration::from_millis(30), MEGABYTE, now);
     let of_whole = scheduler.poll(now).into_iter().filter_map(|action| match action {
         Action::Request { source, range, .. } if source == whole => Some(range),
         _ => None,
