@@ -323,7 +323,7 @@ impl Scheduler {
     /// What to do now.
     pub fn poll(&mut self, now: Instant) -> Vec<Action> {
         let mut actions: Vec<_> = self.dropped.drain(..).map(|id| Action::Stop { id }).collect();
-        self.stop_finished(&mut actions);
+        self.trim(&mut actions);
         self.judge_silence(now, &mut actions);
         for id in self.sources_by_rate() {
             if self.sources.get(&id).is_some_and(|source| source.is_suspended) {
@@ -407,21 +407,22 @@ impl Scheduler {
         sure.any(|request| (request.next..request.end).contains(&leaf.number()))
     }
 
-    /// Rule 6: a copy whose leaves all came from elsewhere is stopped.
-    fn stop_finished(&mut self, actions: &mut Vec<Action>) {
-        let finished: Vec<_> = self
-            .requests
-            .iter()
-            .filter(|(_, request)| {
-                let rest = self.length.range(request.next, request.end - request.next);
-                rest.is_none_or(|rest| self.held.contains_range(rest))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in finished {
-            self.requests.remove(&id);
-            actions.push(Action::Stop { id });
-        }
+    /// Rule 6: what came from elsewhere is not waited for. A copy of which nothing is missing any more is stopped, and
+    /// one of whose tail nothing is, is shortened.
+    fn trim(&mut self, actions: &mut Vec<Action>) {
+        let is_missing = |number: &u32| self.length.leaf(*number).is_some_and(|leaf| !self.held.contains(leaf));
+        self.requests.retain(|id, request| {
+            let Some(last) = (request.next..request.end).rev().find(is_missing) else {
+                actions.push(Action::Stop { id: *id });
+                return false;
+            };
+            let end = (last + 1).next_multiple_of(self.alignment).min(request.end);
+            if end < request.end {
+                request.end = end;
+                actions.push(Action::Shorten { id: *id, end });
+            }
+            true
+        });
     }
 
     /// Rule 7.
@@ -496,6 +497,7 @@ impl Scheduler {
         if bytes > line {
             return None;
         }
+        self.trim(actions);
         self.doubt_the_silent(id, now);
         let taken = self.free_range(id, leaves, now).or_else(|| self.steal(id, now, actions));
         taken.or_else(|| (count == 0).then(|| self.second_copy(id, now)).flatten())
