@@ -231,6 +231,7 @@ impl Daemon {
         if settings.share_partial.value.is_on() {
             tasks.spawn(announce_parts(parts.clone(), client.clone(), stop_tasks.clone()));
         }
+        let throttle = Arc::new(Throttle::new(in_force.down.bytes_per_second()));
         let workshop = Workshop {
             me: endpoint.secret().peer_id(),
             links: Links::new(Arc::clone(&finder) as _),
@@ -240,15 +241,15 @@ impl Daemon {
             parts,
             attempts: Turns::new(ATTEMPTS_AT_ONCE),
             transfers: Turns::new(settings.downloads_at_once.value.value() as usize),
-            throttle: Arc::new(Throttle::new(in_force.down.bytes_per_second())),
+            throttle: Arc::clone(&throttle),
         };
         let downloads = Downloads::open(database.pool().clone(), workshop, tasks.clone(), stop_tasks.clone())
             .await
             .map_err(failed)?;
         tasks.spawn({
-            let (limits, uploads, downloads) = (Arc::clone(&limits), uploads.clone(), downloads.clone());
-            let cancel = stop_tasks.clone();
-            async move { limits::keep(&limits, |in_force| apply(in_force, &uploads, &downloads), cancel).await }
+            let (limits, uploads, clock) = (Arc::clone(&limits), uploads.clone(), database.pool().clone());
+            let (apply, cancel) = (move |in_force: InForce| in_force.apply(&uploads, &throttle), stop_tasks.clone());
+            async move { limits::keep(&limits, || wall_clock::next_minute(&clock), apply, cancel).await }
         });
         tasks.spawn(hear_indexes(told, greetings, downloads.clone(), client.clone(), stop_tasks.clone()));
 
@@ -364,11 +365,6 @@ async fn listen_for_api(settings: &Settings, ports: Ports) -> Answer<TcpListener
         bound => bound,
     };
     listener.map_err(|error| failed(format!("the local API cannot listen on {address}: {error}")))
-}
-
-fn apply(limits: InForce, uploads: &Uploads, downloads: &Downloads) {
-    uploads.set_limit(limits.up);
-    downloads.set_limit(limits.down.bytes_per_second());
 }
 
 /// Serves every session, whoever began it.

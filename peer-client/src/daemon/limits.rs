@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::wall_clock;
 use crate::config::{Rate, Schedule, Scheduled, Settings, UploadRate, WeekMinute};
+use crate::download::Throttle;
+use crate::upload::Uploads;
 
 /// Keys of what is remembered.
 const UPLOAD: &str = "upload_limit";
@@ -39,6 +41,13 @@ pub(super) struct InForce {
 impl Chosen {
     fn with(self, scheduled: Scheduled) -> InForce {
         InForce { up: scheduled.up.unwrap_or(self.up), down: scheduled.down.unwrap_or(self.down), scheduled }
+    }
+}
+
+impl InForce {
+    pub(super) fn apply(self, uploads: &Uploads, downloads: &Throttle) {
+        uploads.set_limit(self.up);
+        downloads.set_limit(self.down.bytes_per_second());
     }
 }
 
@@ -84,13 +93,20 @@ impl Limits {
 }
 
 /// Says what is in force whenever a minute begins. The clock may be set, and a machine may sleep, so each minute is
-/// looked at by itself.
-pub(super) async fn keep(limits: &Limits, apply: impl Fn(InForce), cancel: CancellationToken) {
+/// looked at by itself. `next_minute` waits for it, and says which it is.
+pub(super) async fn keep<M>(
+    limits: &Limits,
+    next_minute: impl Fn() -> M,
+    apply: impl Fn(InForce),
+    cancel: CancellationToken,
+) where
+    M: Future<Output = Option<WeekMinute>>,
+{
     if limits.schedule == Schedule::default() {
         return;
     }
-    while cancel.run_until_cancelled(tokio::time::sleep(wall_clock::until_next_minute())).await.is_some() {
-        apply(limits.now().await);
+    while let Some(time) = cancel.run_until_cancelled(next_minute()).await {
+        apply(limits.at(time));
     }
 }
 
@@ -102,8 +118,19 @@ async fn remembered<T: std::str::FromStr>(database: &SqlitePool, key: &str) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use choir_shared::leaf::FileLength;
+    use choir_shared::{Digest, FileId};
+    use tokio::time::Instant;
+    use tokio_util::task::TaskTracker;
+
     use super::*;
     use crate::database::Database;
+    use crate::download::BoxFuture;
+    use crate::upload::Options;
+    use crate::upload::shelf::{Shelf, ShelvedFile};
 
     fn rate(text: &str) -> Rate {
         text.parse().unwrap()
@@ -135,6 +162,69 @@ mod tests {
             assert_eq!(at(19), (fixed("2M"), rate("5M")));
             assert_eq!(limits.at(None).up, fixed("3M"));
         }
+        database.close().await;
+    }
+
+    /// Nothing to be had.
+    struct Empty;
+
+    impl Shelf for Empty {
+        fn find(&self, _: FileId) -> BoxFuture<'_, Option<ShelvedFile>> {
+            Box::pin(std::future::ready(None))
+        }
+
+        fn leaves(&self, _: FileId) -> BoxFuture<'_, Option<Arc<[Digest]>>> {
+            Box::pin(std::future::ready(None))
+        }
+
+        fn recheck(&self, _: FileId) {}
+    }
+
+    /// How long a megabyte takes.
+    async fn time_of_a_megabyte(throttle: &Throttle) -> Duration {
+        let (file, start) = (FileId::new(Digest::of(b"song"), FileLength::new(1).unwrap()), Instant::now());
+        let mut left = 1_000_000;
+        while left > 0 {
+            left -= throttle.take(file, (), left).await;
+        }
+        start.elapsed()
+    }
+
+    #[tokio::test]
+    async fn the_pace_changes_when_a_window_begins_and_when_it_ends() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let folder = tempfile::tempdir().unwrap();
+        let (database, _) = Database::open(&folder.path().join("peer.db")).await.unwrap();
+        let limits = limits(&database).await;
+        let limits = Limits { schedule: "mon 08:00-08:10 up 1M down 100K".parse().unwrap(), ..limits };
+        let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let uploads = Uploads::new(Arc::new(Empty), Options::default(), cancel.clone(), &tasks);
+        let throttle = Arc::new(Throttle::new(None));
+        limits.at(WeekMinute::new(0, 7, 55)).apply(&uploads, &throttle);
+
+        tokio::time::pause();
+        let started = Instant::now();
+        tasks.spawn({
+            let (uploads, throttle, cancel) = (uploads.clone(), Arc::clone(&throttle), cancel.clone());
+            let next_minute = move || async move {
+                tokio::time::sleep(MINUTE).await;
+                let minute = 7 * 60 + 55 + started.elapsed().as_secs() / 60;
+                WeekMinute::new(0, (minute / 60) as u16, (minute % 60) as u16)
+            };
+            async move { keep(&limits, next_minute, |in_force| in_force.apply(&uploads, &throttle), cancel).await }
+        });
+        let mut seen = Vec::new();
+        for minute in [4, 6, 14, 16] {
+            tokio::time::sleep_until(started + minute * MINUTE).await;
+            seen.push((uploads.limit(), time_of_a_megabyte(&throttle).await > Duration::from_secs(5)));
+        }
+        let (free, held_back) = ((UploadRate::Auto, false), (UploadRate::Fixed(rate("1M")), true));
+        assert_eq!(seen, [free, held_back, held_back, free]);
+
+        cancel.cancel();
+        tasks.close();
+        tasks.wait().await;
+        tokio::time::resume();
         database.close().await;
     }
 }

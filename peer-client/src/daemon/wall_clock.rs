@@ -22,7 +22,13 @@ pub(super) fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-pub(super) fn until_next_minute() -> Duration {
+/// Waits until a minute begins, and says which, if that can be found out.
+pub(super) async fn next_minute(database: &SqlitePool) -> Option<WeekMinute> {
+    tokio::time::sleep(until_next_minute()).await;
+    now(database).await
+}
+
+fn until_next_minute() -> Duration {
     let into = Duration::from_nanos((since_epoch().as_nanos() % MINUTE.as_nanos()) as u64);
     MINUTE - into
 }
