@@ -230,6 +230,16 @@ impl Fetch {
     }
 }
 
+/// What the first request of a download has brought when its first leaf is here. From then on nobody needs to be
+/// believed.
+pub struct Opening {
+    pub layer: TreeLayer,
+    pub stock: Stock,
+    /// The first leaf, and its verified bytes, if the source has what was asked for.
+    pub first: Option<(LeafRange, Vec<u8>)>,
+    rest: Option<Rest>,
+}
+
 /// What the first request of a download brings.
 pub struct Start {
     pub layer: TreeLayer,
@@ -238,52 +248,103 @@ pub struct Start {
     pub first: Option<(LeafRange, Vec<u8>)>,
 }
 
-/// Asks for the tree layer and the first leaves at once: from then on nobody needs to be believed. Gives up when
-/// nothing came for `patience`, or twice that.
-pub async fn start(
+/// What is still to come of the first request.
+struct Rest {
+    patience: Patience,
+    range: LeafRange,
+    hashes: Vec<Digest>,
+    batches: Batches,
+    delivery: Box<Delivery>,
+}
+
+/// Asks for the tree layer and the first leaves at once. Gives up when nothing came for `patience`, or twice that; so
+/// does [`Opening::rest`].
+pub async fn open(
     session: Session,
     file: FileId,
     leaves: u32,
     patience: Duration,
     arrivals: Arrivals,
-) -> Result<Start, FetchEnd> {
-    let mut start = std::pin::pin!(begin(&session, file, leaves, &arrivals));
-    let mut before = 0;
-    loop {
-        if let Some(started) = session.within(patience, start.as_mut()).await {
-            return started;
-        }
-        let arrived = arrivals.bytes();
-        if arrived == before {
-            return Err(FetchEnd::Silent);
-        }
-        before = arrived;
-    }
+) -> Result<Opening, FetchEnd> {
+    let patience = Patience { session, time: patience, arrivals };
+    patience.wait_for(begin(&patience, file, leaves)).await
 }
 
-async fn begin(session: &Session, file: FileId, leaves: u32, arrivals: &Arrivals) -> Result<Start, FetchEnd> {
+async fn begin(patience: &Patience, file: FileId, leaves: u32) -> Result<Opening, FetchEnd> {
     let length = file.length();
     // Whole nodes; where one has more leaves than are to be asked for, none.
     let leaves = leaves / (1 << TreeLayer::height(length)) * (1 << TreeLayer::height(length));
     let range = length.range(0, leaves.min(length.leaf_count()));
     let leaf_count = range.map_or(0, LeafRange::count);
     let get = Get { file, first_leaf: 0, leaf_count, want_layer: true, priority: u8::MAX };
-    let mut delivery = deliver(session.get(&get).await?, arrivals)?;
+    let mut delivery = deliver(patience.session.get(&get).await?, &patience.arrivals)?;
     let nodes = delivery.read_layer(file).await?;
     let layer = TreeLayer::verify(file, nodes).map_err(|_not_the_files| FetchEnd::BadData { leaf: 0 })?;
     let stock = Stock::of(&mut delivery);
     let Some(range) = range.filter(|range| stock.has.contains_range(*range)) else {
-        return Ok(Start { layer, stock, first: None });
+        return Ok(Opening { layer, stock, first: None, rest: None });
     };
     let hashes = leaf_hashes(&mut delivery, &layer, range).await?;
-    let mut batches = Batches::new(file, range);
-    let mut data = Vec::with_capacity(length.range_len(range) as usize);
-    while let Some((batch, bytes)) = batches.next(&mut delivery, range.end()).await? {
-        check(&bytes, batch, range, &hashes)?;
-        data.extend_from_slice(&bytes);
+    let batches = Batches::new(file, range);
+    let mut rest = Rest { patience: patience.clone(), range, hashes, batches, delivery };
+    let first = rest.next(range.first() + 1).await?;
+    Ok(Opening { layer, stock, first, rest: Some(rest) })
+}
+
+impl Opening {
+    /// Waits for the other leaves.
+    pub async fn rest(self) -> Result<Start, FetchEnd> {
+        let Self { layer, stock, first, rest } = self;
+        let (Some(mut rest), Some((_, mut data))) = (rest, first) else {
+            return Ok(Start { layer, stock, first: None });
+        };
+        rest.patience.clone().wait_for(rest.read_into(&mut data)).await?;
+        Ok(Start { layer, stock, first: Some((rest.range, data)) })
     }
-    batches.expect_end(&mut delivery).await?;
-    Ok(Start { layer, stock, first: Some((range, data)) })
+}
+
+impl Rest {
+    async fn read_into(&mut self, data: &mut Vec<u8>) -> Result<(), FetchEnd> {
+        while let Some((_, bytes)) = self.next(self.range.end()).await? {
+            data.extend_from_slice(&bytes);
+        }
+        self.batches.expect_end(&mut self.delivery).await
+    }
+
+    /// The next leaves, verified, and none from number `end` on.
+    async fn next(&mut self, end: u32) -> Result<Option<(LeafRange, Vec<u8>)>, FetchEnd> {
+        let next = self.batches.next(&mut self.delivery, end).await?;
+        if let Some((batch, bytes)) = &next {
+            check(bytes, *batch, self.range, &self.hashes)?;
+        }
+        Ok(next)
+    }
+}
+
+/// With a source that says nothing.
+#[derive(Clone)]
+struct Patience {
+    session: Session,
+    time: Duration,
+    arrivals: Arrivals,
+}
+
+impl Patience {
+    /// Until nothing came for its time, or twice that.
+    async fn wait_for<T>(&self, answer: impl Future<Output = Result<T, FetchEnd>>) -> Result<T, FetchEnd> {
+        let mut answer = std::pin::pin!(answer);
+        let mut before = self.arrivals.bytes();
+        loop {
+            if let Some(answered) = self.session.within(self.time, answer.as_mut()).await {
+                return answered;
+            }
+            let arrived = self.arrivals.bytes();
+            if arrived == before {
+                return Err(FetchEnd::Silent);
+            }
+            before = arrived;
+        }
+    }
 }
 
 /// Asks what a source has, and for nothing of it.
@@ -404,7 +465,7 @@ mod tests {
         let pair = Pair::connect().await;
         let file = FileId::new(Digest::of(&[0; 5]), FileLength::new(5).unwrap());
         let have = encode(&Have { leaves: LeavesHeld::All, more_sources: vec![] });
-        let ask = || start(pair.ours.clone(), file, 4, WHILE, Arrivals::default());
+        let ask = async || open(pair.ours.clone(), file, 4, WHILE, Arrivals::default()).await?.rest().await;
         let whole = [&have, &file.root().as_bytes()[..], &[0; 5]].concat();
         for cut in [0, 3, have.len(), have.len() + 7, whole.len() - 1] {
             let (started, ()) = tokio::join!(ask(), pair.they_answer(&whole[..cut]));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use choir_shared::PeerId;
-use choir_shared::leaf::LeafSet;
+use choir_shared::leaf::{LeafRange, LeafSet};
 use choir_shared::merkle::TreeLayer;
 use choir_shared::wire::{CloseCode, Reason, StreamCode};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use super::sources::{Known, Out, Place, Queued, SourceState, Sources};
 use super::transfer::Transfer;
 use super::{Job, Setback};
 use crate::clock::now;
-use crate::download::fetch::{self, FetchEnd, News, Start, Stock, Target};
+use crate::download::fetch::{self, FetchEnd, News, Opening, Start, Stock, Target};
 use crate::download::links::{Link, Standing};
 use crate::download::parts::Offer;
 use crate::download::scheduler::{MemberLot, SourceId};
@@ -68,7 +68,9 @@ pub(super) struct Attempt<'a> {
     tasks: JoinSet<Happened>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
     transfer: Option<Transfer>,
-    /// Sources that were asked for the layer and have not answered, and when.
+    /// The layer and the first leaf are on the disk, ahead of the rest of the start.
+    has_first_leaf: bool,
+    /// Sources that were asked for the start and have not sent all of it, and when.
     starting: HashMap<SourceId, Instant>,
     /// Among those that transfer.
     slot: Option<Turn>,
@@ -88,6 +90,7 @@ pub(super) enum Happened {
     Searched(Result<Vec<FoundSource>, IndexUnreachable>),
     Connected(SourceId, Result<Arc<Link>, NoSession>),
     Stands(SourceId, Arc<Link>, Standing),
+    Opened(SourceId, Result<Opening, FetchEnd>),
     Started(SourceId, Result<Start, FetchEnd>),
     Looked(SourceId, Result<Stock, FetchEnd>),
     Rested(SourceId),
@@ -110,6 +113,7 @@ impl<'a> Attempt<'a> {
             tasks: JoinSet::new(),
             news,
             transfer: None,
+            has_first_leaf: false,
             starting: HashMap::new(),
             slot: None,
             waiting_for_slot: false,
@@ -352,6 +356,11 @@ impl<'a> Attempt<'a> {
             }
             Happened::Connected(id, Err(NoSession::Failed(words))) => self.sources.failed(id, words, now),
             Happened::Stands(id, link, standing) => self.on_standing(id, link, standing, now),
+            Happened::Opened(source, Ok(opening)) => self.on_opening(source, opening)?,
+            Happened::Opened(source, Err(end)) => {
+                self.starting.remove(&source);
+                self.on_end(source, end, now)?;
+            }
             Happened::Started(source, started) => {
                 self.starting.remove(&source);
                 match started {
@@ -439,30 +448,58 @@ impl<'a> Attempt<'a> {
         for (id, session) in ready.into_iter().take(STARTS_AT_ONCE.saturating_sub(hopeful)) {
             self.starting.insert(id, now);
             let arrivals = self.job.workshop.arrivals.part();
-            let start = fetch::start(session, self.job.request.file, START_LEAVES, START_PATIENCE, arrivals);
-            self.tasks.spawn(async move { Happened::Started(id, start.await) });
+            let opening = fetch::open(session, self.job.request.file, START_LEAVES, START_PATIENCE, arrivals);
+            self.tasks.spawn(async move { Happened::Opened(id, opening.await) });
         }
+    }
+
+    /// The first leaf is what a player waits for: it counts before the rest of the start is here.
+    fn on_opening(&mut self, source: SourceId, opening: Opening) -> Result<(), Setback> {
+        if self.transfer.is_some() {
+            self.starting.remove(&source);
+            self.on_stock(source, opening.stock, now());
+            return Ok(());
+        }
+        if let Some((range, data)) = &opening.first
+            && !self.has_first_leaf
+        {
+            // Small, and once for each file: not worth another thread.
+            self.part.save_layer(&opening.layer).map_err(Setback::Disk)?;
+            self.write_start(source, *range, data)?;
+            self.has_first_leaf = true;
+            self.job.tell(|status| status.bytes_done = data.len() as u64);
+        }
+        self.tasks.spawn(async move { Happened::Started(source, opening.rest().await) });
+        Ok(())
     }
 
     fn on_start(&mut self, source: SourceId, start: Start) -> Result<(), Setback> {
         if self.transfer.is_none() {
-            let mut held = LeafSet::empty(self.job.request.file.length());
-            // Small, and once for each file: not worth another thread.
-            self.part.save_layer(&start.layer).map_err(Setback::Disk)?;
-            if let Some((range, data)) = start.first
-                && let Some(leaf) = range.leaves().next()
-            {
-                self.part.write(leaf, &data).map_err(Setback::Disk)?;
+            let length = self.job.request.file.length();
+            let mut held = LeafSet::empty(length);
+            if let Some((range, data)) = start.first {
                 held.insert_range(range);
-                self.job.workshop.throttle.charge(data.len() as u64);
-                self.speed.add(data.len() as u64);
-                if let Some(known) = self.sources.get_mut(source) {
-                    known.bytes += data.len() as u64;
+                if let Some(rest) = range.tail(range.first() + 1) {
+                    let here = length.range_len(range) - length.range_len(rest);
+                    self.write_start(source, rest, data.get(here as usize..).unwrap_or_default())?;
                 }
+            } else {
+                self.part.save_layer(&start.layer).map_err(Setback::Disk)?;
             }
             self.begin_transfer(start.layer, held);
         }
         self.on_stock(source, start.stock, now());
+        Ok(())
+    }
+
+    fn write_start(&mut self, source: SourceId, leaves: LeafRange, data: &[u8]) -> Result<(), Setback> {
+        let Some(first) = leaves.leaves().next() else { return Ok(()) };
+        self.part.write(first, data).map_err(Setback::Disk)?;
+        self.job.workshop.throttle.charge(data.len() as u64);
+        self.speed.add(data.len() as u64);
+        if let Some(known) = self.sources.get_mut(source) {
+            known.bytes += data.len() as u64;
+        }
         Ok(())
     }
 

@@ -57,9 +57,8 @@ async fn a_download_of_any_size_begins_without_a_slot() {
     let visitor = sharer.visitor(2).await;
     let begun = [Some(1), Some(4), Some(4), None];
     for (file, leaves) in sharer.ids.iter().zip(begun) {
-        let start = fetch::start(visitor.session.clone(), *file, 4, Duration::from_secs(60), Arrivals::default())
-            .await
-            .unwrap();
+        let opening = fetch::open(visitor.session.clone(), *file, 4, Duration::from_secs(60), Arrivals::default());
+        let start = opening.await.unwrap().rest().await.unwrap();
         assert_eq!((start.layer.id(), start.first.as_ref().map(|(range, _)| range.count())), (*file, leaves));
         let expected = start.first.as_ref().map(|(range, _)| file.length().range_len(*range));
         assert_eq!(start.first.map(|(_, data)| data.len() as u64), expected);
