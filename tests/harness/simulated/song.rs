@@ -36,6 +36,18 @@ impl Song {
         file.write_all(&bytes).expect("room for a song");
         Arc::new(Self { id: hashed.id, bytes, leaves: hashed.leaves.into(), file: Arc::new(file) })
     }
+
+    /// The same song on a disk that fails to read what lies past so many bytes.
+    ///
+    /// # Panics
+    /// If it finds no room in the temporary folder.
+    pub fn readable_until(&self, bytes: usize) -> Arc<Self> {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        // Nobody looks at its length, so that its end is a failure.
+        file.write_all(&self.bytes[..bytes]).expect("room for a song");
+        let (bytes, leaves) = (self.bytes.clone(), Arc::clone(&self.leaves));
+        Arc::new(Self { id: self.id, bytes, leaves, file: Arc::new(file) })
+    }
 }
 
 impl Shelf for Song {

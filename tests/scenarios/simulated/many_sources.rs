@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use choir_peer::download::fetch::{self, FetchEnd};
+use choir_peer::session::SessionError;
+use choir_peer::session::asking::Arrivals;
+use choir_shared::wire::StreamCode;
 use harness::internet::Line;
-use harness::simulated::Peer;
+use harness::simulated::{Peer, options};
 
 use super::{SONG, World, ms, time_for};
 
@@ -47,6 +51,30 @@ async fn one_that_stalls_and_one_that_lies_cost_little() {
     // Three of them for the first half, then two.
     let ideal = time_for(SONG / 2, 3 * MBIT) + time_for(SONG / 2, 2 * MBIT);
     assert!(fetched.time < ideal.mul_f64(1.15), "{:?}, ideal {ideal:?}", fetched.time);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_cannot_read_its_file_says_so() {
+    let world = World::with_song(SONG, ROUND_TRIP);
+    let song = world.song.readable_until(SONG / 1000);
+    let failing = Peer::sharer(&world.internet.host(world.line(MBIT)), &song, options());
+    let session = world.downloader.connect(failing.id, failing.address()).await.unwrap();
+    let opening = fetch::open(session, song.id, 1, Duration::from_secs(10), Arrivals::default()).await;
+    let told = opening.err().unwrap();
+    assert!(matches!(told, FetchEnd::Session(SessionError::Ended(Some(StreamCode::ReadFailed)))), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_cannot_read_comes_from_another() {
+    let (world, mut sources) = world(SONG, 1);
+    let song = world.song.readable_until(SONG / 2);
+    sources.push(Peer::sharer(&world.internet.host(world.line(MBIT)), &song, options()));
+    let [good, failing] = &sources[..] else { panic!("two") };
+    let fetched = world.fetch(&[failing, good]).await;
+    assert_eq!(fetched.liars, BTreeSet::new(), "nobody is to blame");
+    assert!(fetched.bytes_from(good) >= SONG as u64 / 2);
+    // No longer than from the good one alone.
+    assert!(fetched.time < time_for(SONG, MBIT).mul_f64(1.25), "{:?}", fetched.time);
 }
 
 #[tokio::test(start_paused = true)]
