@@ -326,6 +326,7 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use std::path::Path;
 
+    use bytes::Bytes;
     use choir_shared::identity::SecretKey;
     use choir_shared::index_api::SearchRow;
     use choir_shared::leaf::{FileLength, LEAF_BYTES};
@@ -333,6 +334,7 @@ mod tests {
     use choir_shared::wire::{Granted, Have, LeavesHeld, No, Reason, encode};
     use choir_shared::{Digest, FileId, PeerId};
     use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
 
     use super::super::about::About;
     use super::super::alternate::{self, Alternate};
@@ -341,9 +343,10 @@ mod tests {
     use super::attempt::START_LEAVES;
     use super::*;
     use crate::session::Session;
+    use crate::session::answering::Request;
     use crate::session::fixture::Pair;
     use crate::store::LocalDisk;
-    use crate::store::faulty::FaultyDisk;
+    use crate::store::faulty::{Fault, FaultyDisk, Lasting, Unsynced};
 
     /// Long enough to find a file on the disk, and shorter than any pause for want of a source.
     const SOON: Duration = Duration::from_secs(10);
@@ -573,6 +576,106 @@ mod tests {
             waits = seen.wait_for(|status| status.state == State::Waiting) => panic!("not asked: {:?}", *waits.unwrap()),
         }
         running.abort();
+    }
+
+    /// Serves the song to whoever asks at the other end, without end.
+    async fn share(source: &Pair) {
+        let (data, file) = song();
+        let shared = Arc::new((Bytes::from(data), file));
+        let session = Session::begin(source.theirs.clone(), source.ours.peer(), source.hello.subscribe());
+        let mut answers = JoinSet::new();
+        while let Ok(stream) = session.next_stream().await {
+            let shared = Arc::clone(&shared);
+            answers.spawn(async move {
+                let (data, file) = &*shared;
+                match stream.request(SOON).await.ok()?? {
+                    Request::Enter(_, mut queue) => {
+                        queue.granted(&Granted { idle_ms: 60_000 }).await.ok()?;
+                        queue.left().await;
+                    }
+                    Request::Get(get, mut reply) => {
+                        reply.have(&Have { leaves: LeavesHeld::All, more_sources: vec![] }, 0).await.ok()?;
+                        if get.want_layer {
+                            reply.hashes(&file.leaves).await.ok()?;
+                        }
+                        if let Some(range) = get.range().ok()? {
+                            let bytes = file.id.length().byte_range(range);
+                            reply.bytes(data.slice(bytes.start as usize..bytes.end as usize)).await.ok()?;
+                        }
+                        reply.finish();
+                    }
+                }
+                Some(())
+            });
+        }
+    }
+
+    /// How a job for the song ends on this disk, which works again once it is said to be full.
+    async fn outcome_on(disk: &FaultyDisk, session: &Session) -> Outcome {
+        let world = World::new(Path::new("/downloads"));
+        let (job, _asked) = World { disk: Arc::new(disk.clone()), session: Some(session.clone()), ..world }.job();
+        let (mut seen, poke) = (job.status.subscribe(), Arc::clone(&job.poke));
+        let make_room = async {
+            while seen.wait_for(|status| status.reason == Some(Why::DiskFull)).await.is_ok() {
+                disk.mend();
+                poke.notify_one();
+                let _ = seen.wait_for(|status| status.reason.is_none()).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            outcome = tokio::time::timeout(SOON, job.run()) => outcome.expect("it ends"),
+            outcome = make_room => outcome,
+        }
+    }
+
+    /// Under its final name lies the song or nothing, now and whenever the power fails.
+    fn expect_no_wrong_byte(disk: &FaultyDisk) {
+        let outages = [Unsynced::Lost, Unsynced::Kept, Unsynced::Torn(1), Unsynced::Torn(2)];
+        let afterwards = outages.map(|unsynced| disk.after_power_failure(unsynced));
+        for disk in [disk].into_iter().chain(&afterwards) {
+            assert!(disk.finished().values().all(|bytes| *bytes == song().0), "wrong bytes under a final name");
+        }
+    }
+
+    #[tokio::test]
+    async fn whichever_operation_of_the_disk_fails_the_file_is_right_or_not_there() {
+        let source = Pair::connect().await;
+        let story = async {
+            for two_steps in [false, true] {
+                let new =
+                    || if two_steps { FaultyDisk::default().finishes_in_two_steps() } else { FaultyDisk::default() };
+                let undisturbed = new();
+                assert!(matches!(outcome_on(&undisturbed, &source.ours).await, Outcome::Done(_)));
+                for at in 1..=undisturbed.operations() {
+                    for (fault, lasting) in [
+                        (Fault::Full, Lasting::UntilMended),
+                        (Fault::Unreadable, Lasting::Once),
+                        (Fault::Vanishes, Lasting::Once),
+                        (Fault::PowerFails, Lasting::UntilMended),
+                    ] {
+                        let disk = new();
+                        disk.plan(at, fault, lasting);
+                        let outcome = outcome_on(&disk, &source.ours).await;
+                        expect_no_wrong_byte(&disk);
+                        disk.mend();
+                        if !matches!(outcome, Outcome::Done(_)) {
+                            let again = outcome_on(&disk, &source.ours).await;
+                            assert!(
+                                matches!(again, Outcome::Done(_)),
+                                "{fault:?} at {at}: {outcome:?}, then {again:?}"
+                            );
+                            expect_no_wrong_byte(&disk);
+                        }
+                        assert_eq!(disk.finished().len(), 1, "{fault:?} at {at}: {outcome:?}");
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = story => {}
+            () = share(&source) => panic!("the connection ended"),
+        }
     }
 
     #[tokio::test]
