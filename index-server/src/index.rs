@@ -178,11 +178,10 @@ impl Index {
         } else {
             self.online.appear(member);
             let library = self.library_locks.try_lock(member);
-            // No failure ends this before the load has begun: whoever comes back to the place would not be loaded.
-            let is_little = async || self.store.profile(member).await.is_ok_and(|(files, _)| files <= SOON_LOADED);
-            let is_soon = library.is_some() && is_little().await;
+            let is_free = library.is_some();
+            // First of all: whoever comes back to the place later is not loaded.
             let settled = self.connections.spawn(self.clone().settle(*caller, library));
-            if is_soon {
+            if is_free && self.store.profile(member).await?.0 <= SOON_LOADED {
                 settled.await.map_err(|_| StoreError::Unavailable)?;
             }
         }
