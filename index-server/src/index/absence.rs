@@ -25,7 +25,7 @@ impl Index {
         now_unix_s: u64,
     ) -> Result<Forgotten, StoreError> {
         let _library = self.library(member).await;
-        if self.has_place(peer) {
+        if self.has_place(peer, member) {
             self.store.touch(peer, now_unix_s).await?;
             return Ok(Forgotten::Nothing);
         }

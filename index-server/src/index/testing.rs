@@ -18,7 +18,7 @@ pub(crate) async fn index(world: &World) -> Index {
         rendezvous: UdpEndpoint { host: None, port: 1 },
         searches: Semaphore::new(1),
         changes: Semaphore::new(1),
-        uploads: Uploads::default(),
+        uploads: Uploads::new(&settings.limits),
         keys: IndexKeys::from_seed(&[7; 32]),
         search,
         online: Online::new(),
