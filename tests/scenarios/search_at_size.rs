@@ -12,6 +12,9 @@ use harness::load::queries::{Kind, mix};
 
 const SONGS: u32 = 100_000;
 
+/// A total is exact to a thousand, and three in ten are online: so several thousand are looked at in any case.
+const FREQUENT: u64 = 20_000;
+
 #[test]
 fn the_best_are_found_without_looking_at_everything() {
     let (corpus, folder) = (Corpus::new(SONGS), tempfile::tempdir().unwrap());
@@ -27,6 +30,7 @@ fn the_best_are_found_without_looking_at_everything() {
     online.arrive(MemberNo(1), &held);
 
     let (mut long, mut visited, mut matches) = (Vec::new(), 0, 0);
+    let (mut visited_of_frequent, mut frequent) = (0, 0);
     for search in mix(&corpus, 600, 3) {
         let mut scan = plain.scan(&search.query, &online).unwrap();
         let mut query = search.query.clone();
@@ -42,11 +46,16 @@ fn the_best_are_found_without_looking_at_everything() {
             _ => assert_eq!(recall, 1.0, "{:?}", search.params),
         }
         (visited, matches) = (visited + found.visited, matches + scan.matches);
+        if scan.matches >= FREQUENT {
+            (visited_of_frequent, frequent) = (visited_of_frequent + found.visited, frequent + scan.matches);
+        }
     }
     let recall = long.iter().sum::<f64>() / long.len() as f64;
     assert!(long.len() >= 10 && recall >= 0.98, "{recall} of {}", long.len());
     let share = visited as f64 / matches as f64;
     assert!(share <= 0.5, "{visited} of {matches} looked at: {share}");
+    let share = visited_of_frequent as f64 / frequent as f64;
+    assert!(share <= 0.05, "of frequent words {visited_of_frequent} of {frequent} looked at: {share}");
 }
 
 fn file(corpus: &Corpus, no: u32) -> IndexedFile {

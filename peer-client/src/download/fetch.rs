@@ -237,7 +237,7 @@ pub struct Opening {
     pub stock: Stock,
     /// The first leaf, and its verified bytes, if the source has what was asked for.
     pub first: Option<(LeafRange, Vec<u8>)>,
-    rest: Option<Rest>,
+    rest: Option<Box<Rest>>,
 }
 
 /// What the first request of a download brings.
@@ -288,7 +288,7 @@ async fn begin(patience: &Patience, file: FileId, leaves: u32) -> Result<Opening
     let batches = Batches::new(file, range);
     let mut rest = Rest { patience: patience.clone(), range, hashes, batches, delivery };
     let first = rest.next(range.first() + 1).await?;
-    Ok(Opening { layer, stock, first, rest: Some(rest) })
+    Ok(Opening { layer, stock, first, rest: Some(Box::new(rest)) })
 }
 
 impl Opening {
