@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::load::corpus::Corpus;
@@ -34,8 +34,8 @@ const KEYS: u32 = 200;
 /// So many of them publish as well.
 const PUBLISHERS: usize = 4;
 
-/// Only so many fake sets are made; each is refused before anybody looks whether it came already.
-const FAKE_SETS: usize = 40;
+/// Fake sets of each publisher: more than a key may send in the minutes that this takes.
+const FAKE_SETS: usize = 200;
 
 #[derive(Debug, Default)]
 struct Flooded {
@@ -87,8 +87,14 @@ pub(crate) fn measure(songs: u32, rounds: usize, seconds: u32) -> anyhow::Result
     })
 }
 
-/// A key that floods, and the change sets that it sends, if it does.
-type Flooder = (Arc<CrowdPeer>, Arc<Vec<Vec<u8>>>);
+/// A key that floods.
+#[derive(Clone)]
+struct Flooder {
+    peer: Arc<CrowdPeer>,
+    /// The change sets that it sends, if it does. Each is of use only behind the one before.
+    sets: Arc<Vec<Vec<u8>>>,
+    taken: Arc<AtomicUsize>,
+}
 
 /// Keys that come through the proxy, all from one network.
 async fn flooders(server: &Server, numbers: std::ops::Range<u32>) -> anyhow::Result<Vec<Flooder>> {
@@ -101,7 +107,8 @@ async fn flooders(server: &Server, numbers: std::ops::Range<u32>) -> anyhow::Res
     }
     let sets = |place| if place < PUBLISHERS { fakes(&peers[place]) } else { Ok(Vec::new()) };
     let sets: Vec<_> = (0..peers.len()).map(sets).collect::<Result<_, _>>()?;
-    Ok(peers.into_iter().map(Arc::new).zip(sets.into_iter().map(Arc::new)).collect())
+    let flooder = |(peer, sets)| Flooder { peer: Arc::new(peer), sets: Arc::new(sets), taken: Arc::default() };
+    Ok(peers.into_iter().zip(sets).map(flooder).collect())
 }
 
 fn flood(
@@ -114,7 +121,7 @@ fn flood(
     let mut tasks = JoinSet::new();
     let apart = Duration::from_secs_f64(FLOOD_CONNECTIONS as f64 / FLOOD_RATE);
     for lane in 0..FLOOD_CONNECTIONS {
-        let (peer, paths) = (Arc::clone(&flooders[lane % flooders.len()].0), Arc::clone(paths));
+        let (peer, paths) = (Arc::clone(&flooders[lane % flooders.len()].peer), Arc::clone(paths));
         let (counts, stop) = (Arc::clone(counts), stop.clone());
         let searching = async move {
             let Ok(mut connection) = peer.connect().await else { return };
@@ -139,18 +146,16 @@ fn flood(
         };
         tasks.spawn_on(searching, threads);
     }
-    for (peer, sets) in flooders.iter().filter(|(_, sets)| !sets.is_empty()) {
-        let (peer, sets) = (Arc::clone(peer), Arc::clone(sets));
+    for flooder in flooders.iter().filter(|flooder| !flooder.sets.is_empty()) {
+        let Flooder { peer, sets, taken } = flooder.clone();
         let (counts, stop) = (Arc::clone(counts), stop.clone());
         let publishing = async move {
             let Ok(mut connection) = peer.connect().await else { return };
-            for set in sets.iter().cycle().take(FLOOD_SONGS as usize / SET) {
-                if stop.is_cancelled() {
-                    return;
-                }
-                match peer.offer(&mut connection, set).await {
-                    Ok(answer) => count(&counts.sets, &counts.sets_refused, answer.status),
-                    Err(_) => return,
+            while let Some(set) = sets.get(taken.load(Ordering::Relaxed)).filter(|_| !stop.is_cancelled()) {
+                let Ok(answer) = peer.offer(&mut connection, set).await else { return };
+                count(&counts.sets, &counts.sets_refused, answer.status);
+                if answer.status == 200 {
+                    taken.fetch_add(1, Ordering::Relaxed);
                 }
             }
         };

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crowd::{self, Detail, Publisher, SET};
 use crate::measure::{Latencies, grouped, median};
-use crate::searching::{Outcome, Pace, paths, search};
+use crate::searching::{Outcome, Pace, paths, search, sources, typed};
 use crate::server::{Server, UNLIMITED};
 
 /// Songs of one peer.
@@ -209,11 +209,14 @@ async fn searched(
     let lasting = Duration::from_secs_f64(f64::from(seconds) / 6.0);
     let mut bustle = Busy::new(server, corpus, coming, others).await?;
 
-    let mut quickest = Vec::new();
+    let (typed, sources) = (typed(corpus, 1_000, 31), sources(corpus, 20_000, 37));
+    let (mut quickest, mut typing, mut asking) = (Vec::new(), Vec::new(), Vec::new());
     let mut calm: [Vec<Outcome>; 3] = Default::default();
     search(&searchers, &paths, Pace::Closed(8), lasting).await?;
     for _ in 0..rounds {
         quickest.push(search(&searchers, &paths, Pace::Closed(8), lasting).await?);
+        typing.push(search(&searchers, &typed, Pace::Closed(8), lasting).await?);
+        asking.push(search(&searchers, &sources, Pace::Closed(8), lasting).await?);
         for (kind, outcomes) in [Bustle::Quiet, Bustle::Steady, Bustle::AsMuchAsGoes].into_iter().zip(&mut calm) {
             let going_on = bustle.begin(kind)?;
             outcomes.push(search(&searchers, &paths, Pace::PerSecond(CALM), lasting).await?);
@@ -238,6 +241,8 @@ async fn searched(
         grouped(corpus.songs().into())
     );
     text += &row("8 connections, as fast as they are answered", &quickest, 0.0);
+    text += &row("the same, an artist and a title letter by letter", &typing, 0.0);
+    text += &row("the same, not searching but asking for a song's sources", &asking, 0.0);
     text += &row("at a pace, quiet", &calm[0], 0.0);
     text += &row("at that pace, 2 sets of songs and 10 comings and goings a second", &calm[1], bustle.steady());
     text += &row("at that pace, 4 publishers as fast as they are answered, same churn", &calm[2], bustle.most());

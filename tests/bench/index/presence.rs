@@ -237,7 +237,7 @@ fn restart(server: &mut Server, holders: &[Process], count: u32) -> anyhow::Resu
 
 async fn ready(door: Door) -> anyhow::Result<()> {
     let mut connection = Connection::open(door.address, [127, 0, 0, 1].into()).await?;
-    let answer = connection.send(&Request::get("/info", "")).await?;
+    let answer = connection.send(&Request::get("/readyz", "")).await?;
     anyhow::ensure!(answer.status == 200, "not ready");
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use choir_shared::query::SearchParams;
+use harness::load::Chance;
 use harness::load::corpus::Corpus;
 use harness::load::peer::{CrowdPeer, search_path};
 use harness::load::queries::mix;
@@ -42,6 +44,31 @@ pub(crate) fn paths(corpus: &Corpus, count: usize, seed: u64) -> Arc<Vec<String>
         search_path(&search.params)
     };
     Arc::new(mix(corpus, count, seed).into_iter().map(path).collect())
+}
+
+/// Paths of the searches that come of typing an artist and a title, one for each letter, one song after the other.
+pub(crate) fn typed(corpus: &Corpus, songs: usize, seed: u64) -> Arc<Vec<String>> {
+    /// By then most have seen what they wanted.
+    const LETTERS: usize = 16;
+    let mut chance = Chance::new(seed, 2);
+    let mut paths = Vec::new();
+    for _ in 0..songs {
+        let claim = corpus.claim(chance.zipf(corpus.songs().into(), 1.0) as u32);
+        let words = [claim.artist, claim.title].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let letters: Vec<char> = words.chars().take(LETTERS).collect();
+        for typed in 1..=letters.len() {
+            let q = Some(letters.iter().take(typed).collect());
+            paths.push(search_path(&SearchParams { q, limit: Some(ROWS), ..SearchParams::default() }));
+        }
+    }
+    Arc::new(paths)
+}
+
+/// Paths that ask who has a song, popular ones more often.
+pub(crate) fn sources(corpus: &Corpus, count: usize, seed: u64) -> Arc<Vec<String>> {
+    let mut chance = Chance::new(seed, 3);
+    let mut rank = || chance.zipf(corpus.songs().into(), 1.0) as u32;
+    Arc::new((0..count).map(|_| format!("/files/{}/sources", corpus.file(rank()))).collect())
 }
 
 /// `searchers` search for so long, over connections that stay open.
