@@ -174,7 +174,10 @@ impl Index {
         }
         self.measure_presence();
         if arrival.had_a_place {
-            self.tell_blocked(&peer, &self.online.held_by(member).unwrap_or_default()).await?;
+            let files = self.online.held_by(member).unwrap_or_default();
+            // It could not be met while it was away, although it was counted.
+            self.tell_watchers(&peer, &self.awaited_among(&files));
+            self.tell_blocked(&peer, &files).await?;
         } else {
             self.online.appear(member);
             let library = self.library_locks.try_lock(member);
@@ -370,16 +373,26 @@ impl Index {
     ) {
         let index = self.clone();
         let gained = tokio::task::spawn_blocking(move || {
-            let mut awaited = index.watches().watched_among(&files);
-            awaited.retain(|file| !index.online.holds(member, *file) && !index.blocks.is_blocked(*file));
+            let mut awaited = index.awaited_among(&files);
+            awaited.retain(|file| !index.online.holds(member, *file));
             change(&index.online, member, &files);
-            let news = index.watches().to_tell(&awaited, &peer);
-            for (watcher, files) in news {
-                index.say(&watcher, FromIndex::Available { files });
-            }
+            index.tell_watchers(&peer, &awaited);
         });
         if gained.await.is_err() {
             tracing::error!("what a peer holds could not be taken over");
+        }
+    }
+
+    fn awaited_among(&self, files: &[FileNo]) -> Vec<FileNo> {
+        let mut awaited = self.watches().watched_among(files);
+        awaited.retain(|file| !self.blocks.is_blocked(*file));
+        awaited
+    }
+
+    fn tell_watchers(&self, source: &PeerId, files: &[FileNo]) {
+        let news = self.watches().to_tell(files, source);
+        for (watcher, files) in news {
+            self.say(&watcher, FromIndex::Available { files });
         }
     }
 

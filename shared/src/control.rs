@@ -53,7 +53,7 @@ pub enum FromIndex {
     },
     /// The index has another state of this collection than it should: publish it again.
     Resync(CollectionState),
-    /// Watched files that now have a source online, or one more.
+    /// Watched files that now have a source online, one more, or one back that was lost.
     Available { files: Vec<FileId> },
     /// Files of this peer that the operator lets nobody find. They stay in its library, and nobody is introduced for
     /// them.

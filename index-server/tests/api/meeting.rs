@@ -86,6 +86,8 @@ async fn who_waits_is_told_of_every_new_source_and_of_none_twice() {
     carl.publish(&["Rare"]).await;
     let _carls = Control::online(&carl).await;
     assert_eq!(waiting.message().await, rare, "somebody else has it, too");
+    let _annas = Control::online(&anna).await;
+    assert_eq!(waiting.message().await, rare, "who was lost may be met again");
 
     anna.publish(&["Rare", "Other"]).await;
     waiting.say(&FromPeer::Watch { files: vec![song("Rare"), song("Other")] }).await;

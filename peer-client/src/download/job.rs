@@ -139,7 +139,7 @@ impl Job {
                     // Many may wait like this, and each part is several open files.
                     offer = None;
                     places = queued;
-                    let pause = pauses.next(Why::QueuedAtSources, self.status.borrow().bytes_done);
+                    let pause = self.pause(&mut pauses, Why::QueuedAtSources);
                     tokio::select! {
                         () = self.stop.cancelled() => {}
                         () = tokio::time::sleep(pause) => {}
@@ -153,7 +153,7 @@ impl Job {
                 Err(Setback::Stopped) => return Outcome::Stopped,
                 Err(Setback::OutOfSources(why, message)) => (why, message),
             };
-            let pause = pauses.next(why, self.status.borrow().bytes_done);
+            let pause = self.pause(&mut pauses, why);
             self.waits(why, message);
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -162,6 +162,11 @@ impl Job {
                 never = self.offer_alternates(&mut offered) => match never {},
             }
         }
+    }
+
+    fn pause(&self, pauses: &mut Pauses, why: Why) -> Duration {
+        let status = self.status.borrow();
+        pauses.next(why, status.sources.len(), status.bytes_done)
     }
 
     async fn poked_after(&self, begun: Instant) {
@@ -180,7 +185,7 @@ impl Job {
                 (status.ahead, status.eta_ms) = (queued.map(|queued| queued.ahead), queued.and_then(|it| it.eta_ms));
                 for source in &mut status.sources {
                     let place = places.iter().find(|place| place.source.peer == source.peer);
-                    source.note = place.and_then(Place::note).or(source.note.take());
+                    source.note = place.and_then(Place::note).or_else(|| source.note.take());
                 }
             });
             let changed = standings.iter_mut().map(|standing| Box::pin(standing.changed()));

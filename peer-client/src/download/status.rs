@@ -149,7 +149,7 @@ impl DownloadStatus {
         !matches!(self.state, State::Downloading | State::Verifying | State::Done | State::Cancelled)
     }
 
-    /// Whether it goes on as soon as somebody online has the file. Every other wait ends by itself.
+    /// Whether nobody online has what is missing.
     pub fn waits_for_a_source(&self) -> bool {
         (self.state, self.reason) == (State::Waiting, Some(Why::NoSources))
     }

@@ -63,7 +63,7 @@ pub enum Told {
     Online,
     /// Somebody was told how to reach this peer.
     Introduced { peer: PeerId, name: Option<String>, file: FileId, candidates: Vec<Candidate> },
-    /// Watched files that now have a source online, or one more.
+    /// Watched files that now have a source online, one more, or one back that was lost.
     Available { files: Vec<FileId> },
     /// Files of this peer that nobody can find there any more: some of `count`, and why, fit to be printed.
     Blocked { files: Vec<FileId>, count: u64, reason: String },
