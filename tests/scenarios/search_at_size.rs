@@ -12,7 +12,8 @@ use harness::load::queries::{Kind, mix};
 
 const SONGS: u32 = 100_000;
 
-/// A total is exact to a thousand, and three in ten are online: so several thousand are looked at in any case.
+/// A total is exact to a thousand, and three in ten are online: so more than three thousand are looked at in any case,
+/// however many there are. The bench tells of a million files.
 const FREQUENT: u64 = 20_000;
 
 #[test]
@@ -55,7 +56,7 @@ fn the_best_are_found_without_looking_at_everything() {
     let share = visited as f64 / matches as f64;
     assert!(share <= 0.5, "{visited} of {matches} looked at: {share}");
     let share = visited_of_frequent as f64 / frequent as f64;
-    assert!(share <= 0.05, "of frequent words {visited_of_frequent} of {frequent} looked at: {share}");
+    assert!(share <= 0.2, "of frequent words {visited_of_frequent} of {frequent} looked at: {share}");
 }
 
 fn file(corpus: &Corpus, no: u32) -> IndexedFile {
