@@ -67,8 +67,13 @@ impl Database {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// Waits for the last statement and closes the files, after which the next start need not check them.
+    /// Waits for the last statement, folds the log into the database and closes both, after which the next start need
+    /// not check them.
     pub async fn close(&self) {
+        // The last connection would do so as well, but not always before this returns.
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await {
+            tracing::debug!(%error, "the database's log stays beside it");
+        }
         self.pool.close().await;
     }
 
