@@ -15,7 +15,8 @@ const LONG_WORD_CHARS: usize = 8;
 /// Shorter words are not taken for misspelt: too many others are one letter away.
 const LEAST_MISSPELT_CHARS: usize = 4;
 
-/// Nor longer ones. The automaton of a word grows with its length, to some 40 KB a letter, and is made for one search.
+/// Nor longer ones. The automaton of a word grows with its length, by a kilobyte for each state, and is made for one
+/// search.
 const MOST_MISSPELT_CHARS: usize = 24;
 
 /// Whether `word` may be a misspelt one, by its length.
