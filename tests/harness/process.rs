@@ -141,6 +141,8 @@ impl Drop for Process {
 pub enum Memory {
     /// What it takes now.
     Resident,
+    /// What of that is the program's own, and not a page of a file that the kernel can drop.
+    Anonymous,
     /// The most that it ever set aside, used or not.
     MostReserved,
 }
@@ -152,6 +154,7 @@ pub enum Memory {
 pub fn memory(pid: u32, what: Memory) -> u64 {
     let name = match what {
         Memory::Resident => "VmRSS:",
+        Memory::Anonymous => "RssAnon:",
         Memory::MostReserved => "VmPeak:",
     };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running program");
