@@ -10,7 +10,6 @@
 
 mod absence;
 mod blocking;
-mod library_locks;
 mod replication;
 #[cfg(test)]
 mod testing;
@@ -37,6 +36,7 @@ use crate::control::Line;
 use crate::join_link::JoinHost;
 use crate::keys::IndexKeys;
 use crate::limits::Limits;
+use crate::locks::{Lock, Locks};
 use crate::online::Online;
 use crate::origin::{Origin, Proxies};
 use crate::presence::{ConnectionNumber, Departure, Presence};
@@ -45,10 +45,9 @@ use crate::replicas::Replicas;
 use crate::search::SearchEngine;
 use crate::settings::Settings;
 use crate::store::{FileNo, MemberNo, Store, StoreError};
+use crate::turns::SearchTurns;
 use crate::uploads::Uploads;
 use crate::watches::Watches;
-use library_locks::LibraryLock;
-pub(crate) use library_locks::LibraryLocks;
 
 /// Two thirds of the time for which a replica's places outlive it.
 const SPREAD_AMONG_REPLICAS_S: u32 = 20;
@@ -94,7 +93,7 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) join_host: JoinHost,
     pub(crate) rendezvous: UdpEndpoint,
-    pub(crate) searches: Semaphore,
+    pub(crate) search_turns: SearchTurns,
     pub(crate) changes: Semaphore,
     pub(crate) uploads: Uploads,
     /// Tells the indexer that something was published.
@@ -107,7 +106,7 @@ pub(crate) struct Parts {
     pub(crate) connections: TaskTracker,
     pub(crate) stopping: CancellationToken,
     pub(crate) giving_up: CancellationToken,
-    pub(crate) library_locks: LibraryLocks,
+    pub(crate) library_locks: Locks<MemberNo>,
 }
 
 /// One control connection as far as presence goes. When it is dropped, for whatever reason, the peer departs.
@@ -143,7 +142,7 @@ impl Index {
     }
 
     /// While this is held, nothing else changes or loads what the member holds.
-    pub(crate) async fn library(&self, member: MemberNo) -> LibraryLock {
+    pub(crate) async fn library(&self, member: MemberNo) -> Lock<MemberNo> {
         self.library_locks.lock(member).await
     }
 
@@ -197,7 +196,7 @@ impl Index {
     }
 
     /// Loads what a member holds that has come. `library` is its library lock, if that was free.
-    async fn settle(self, caller: Caller, library: Option<LibraryLock>) {
+    async fn settle(self, caller: Caller, library: Option<Lock<MemberNo>>) {
         let Caller { peer, member, .. } = caller;
         let _library = match library {
             Some(library) => library,

@@ -34,6 +34,7 @@ mod input;
 mod join_link;
 mod keys;
 mod limits;
+mod locks;
 mod mac;
 pub mod maintenance;
 pub mod observe;
@@ -49,6 +50,7 @@ mod serve;
 pub mod settings;
 pub mod store;
 mod sweeper;
+mod turns;
 mod uploads;
 mod watches;
 

@@ -25,10 +25,11 @@ use crate::auth::roster::Roster;
 use crate::blocks::Blocks;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::first_invite::{FirstInviteError, first_invite};
-use crate::index::{Index, LibraryLocks, Parts};
+use crate::index::{Index, Parts};
 use crate::join_link::{JoinHost, PublicUrlError};
 use crate::keys::{IndexKeys, KeyError};
 use crate::limits::Limits;
+use crate::locks::Locks;
 use crate::online::Online;
 use crate::presence::Presence;
 use crate::rendezvous::{Rendezvous, RendezvousError};
@@ -38,6 +39,7 @@ use crate::serve::tls::{self, TlsError};
 use crate::serve::{BindError, Listener, Server};
 use crate::settings::{Encryption, PortChoice, Settings, is_beyond_loopback};
 use crate::store::{self, Beat, Location, Store, StoreError};
+use crate::turns::SearchTurns;
 use crate::uploads::Uploads;
 use crate::watches::Watches;
 use crate::{admin, indexer, observe, replicas, routes, sweeper};
@@ -163,7 +165,7 @@ async fn run_on(
     let index = Index::new(Parts {
         limits: Limits::new(&settings.limits),
         rendezvous: endpoint(rendezvous_address, doors.main),
-        searches: Semaphore::new(settings.limits.searches_at_once as usize),
+        search_turns: SearchTurns::new(settings.limits.searches_at_once),
         changes: Semaphore::new(settings.limits.changes_at_once as usize),
         uploads: Uploads::new(&settings.limits),
         settings,
@@ -186,7 +188,7 @@ async fn run_on(
         connections: TaskTracker::new(),
         stopping: shutdown.child_token(),
         giving_up: CancellationToken::new(),
-        library_locks: LibraryLocks::default(),
+        library_locks: Locks::default(),
     });
 
     if let (Some(replicas), Some(pulse)) = (&index.replicas, pulse) {

@@ -16,7 +16,7 @@ pub(crate) async fn index(world: &World) -> Index {
     Index::new(Parts {
         limits: Limits::new(&settings.limits),
         rendezvous: UdpEndpoint { host: None, port: 1 },
-        searches: Semaphore::new(1),
+        search_turns: SearchTurns::new(1),
         changes: Semaphore::new(1),
         uploads: Uploads::new(&settings.limits),
         keys: IndexKeys::from_seed(&[7; 32]),
@@ -37,7 +37,7 @@ pub(crate) async fn index(world: &World) -> Index {
         connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
         giving_up: CancellationToken::new(),
-        library_locks: LibraryLocks::default(),
+        library_locks: Locks::default(),
         settings,
         store,
     })

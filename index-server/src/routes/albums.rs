@@ -7,7 +7,7 @@ use choir_shared::index_api::albums::{MAX_ALBUM_HOLDERS, MAX_ALBUMS};
 use choir_shared::index_api::{Album, AlbumHolder, AlbumPage, AlbumRow, ErrorCode};
 use choir_shared::query::{Group, SearchParams};
 
-use super::search::{held, permit, search_row};
+use super::search::{held, search_row, turn};
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 use crate::index::Index;
@@ -28,7 +28,7 @@ pub(super) async fn search(
     query.group = Group::Album;
     query.limit = query.limit.min(MAX_ALBUMS);
     let held = held(&index, &caller, &query).await?;
-    let _permit = permit(&index).await?;
+    let _turn = turn(&index, &caller).await?;
     let engine = index.clone();
     let found = tokio::task::spawn_blocking(move || engine.search.albums(&query, &engine.online, held.as_deref()));
     let found = found.await.map_err(ApiError::internal)??;
@@ -45,7 +45,7 @@ pub(super) async fn show(
     caller.count(&index, Limit::Searches)?;
     let unknown = || ApiError::because(ErrorCode::NotFound, "no such album");
     let number = key.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(unknown)?;
-    let _permit = permit(&index).await?;
+    let _turn = turn(&index, &caller).await?;
     let engine = index.clone();
     let found = tokio::task::spawn_blocking(move || engine.search.album(number, &engine.online));
     let found = found.await.map_err(ApiError::internal)??.ok_or_else(unknown)?;

@@ -8,7 +8,6 @@ use axum::Json;
 use axum::extract::State;
 use choir_shared::index_api::{ErrorCode, SearchPage, SearchRow};
 use choir_shared::query::{Query, SearchParams};
-use tokio::sync::SemaphorePermit;
 
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -17,9 +16,7 @@ use crate::input;
 use crate::limits::Limit;
 use crate::search::Found;
 use crate::store::{FileNo, FileRow};
-
-/// How long a search waits for a processor before it is refused. People wait longer, but then there are more of them.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::turns::SearchTurn;
 
 /// When to try again.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -33,7 +30,7 @@ pub(super) async fn search(
     caller.count(&index, Limit::Searches)?;
     let query = params.parse().map_err(|error| ApiError::because(ErrorCode::BadQuery, error))?;
     let held = held(&index, &caller, &query).await?;
-    let _permit = permit(&index).await?;
+    let _turn = turn(&index, &caller).await?;
     let engine = index.clone();
     let found = tokio::task::spawn_blocking(move || engine.search.search(&query, &engine.online, held.as_deref()));
     let found = found.await.map_err(ApiError::internal)??;
@@ -49,14 +46,14 @@ pub(super) async fn held(index: &Index, caller: &Caller, query: &Query) -> Resul
 }
 
 /// A processor to search with. While this replica does not know all songs yet, others do.
-pub(super) async fn permit(index: &Index) -> Result<SemaphorePermit<'_>, ApiError> {
+pub(super) async fn turn<'a>(index: &'a Index, caller: &Caller) -> Result<SearchTurn<'a>, ApiError> {
     if index.replicas.is_some() && !index.caught_up.load(Ordering::Relaxed) {
         return Err(
             ApiError::because(ErrorCode::Unavailable, "the search index is being filled").retry_after(COME_BACK)
         );
     }
-    let permit = tokio::time::timeout(PATIENCE, index.searches.acquire()).await;
-    permit.ok().and_then(Result::ok).ok_or_else(|| ApiError::busy("searches").retry_after(COME_BACK))
+    let turn = index.search_turns.take(caller.member, caller.origin).await;
+    turn.ok_or_else(|| ApiError::busy("searches").retry_after(COME_BACK))
 }
 
 async fn page(index: &Index, found: Found) -> Result<SearchPage, ApiError> {

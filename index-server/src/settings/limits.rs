@@ -44,8 +44,8 @@ pub struct LimitSettings {
     /// Requests without a login, for which only the network is counted: peers look at /info when they come, monitoring
     /// asks each second.
     pub visits_per_minute: NonZeroU32,
-    /// Searches that run at the same time; more wait, and after a while are refused. Some more than processors,
-    /// since some wait for the disk.
+    /// Searches that run at the same time, one of a network; more wait, and after a while are refused. Some more than
+    /// processors, since some wait for the disk.
     pub searches_at_once: u32,
     /// Change sets that are unpacked and applied at the same time; fewer than the machine's cores, so that
     /// searches always find one.
