@@ -4,25 +4,35 @@
 //! searches meanwhile waits for a slice of its time. So that work runs on threads of a lower priority, which get what
 //! is left, and a tenth of a busy core at least. The threads that such a thread starts are like it (sched(7)): that is
 //! how those of libraries come by it.
+//!
+//! They are threads of a tokio runtime of their own, for there is work of both kinds: some waits, such as the task that
+//! writes the catalogue, and some does not.
 
 use std::io;
+use std::sync::LazyLock;
 
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// For nice(2), which on Linux is of one thread. The kernel gives a thread of 10 about a tenth of the time of one of 0
 /// (`sched_prio_to_weight` in kernel/sched/core.c: 110 and 1024).
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// Does `work` on a thread of its own. Fails if there is no thread to be had, or if `work` panics.
+/// Of the whole program, and never stopped: what runs here is waited for by those who began it.
+static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let mut threads = Builder::new_multi_thread();
+    threads.thread_name("giving-way").on_thread_start(give_way).enable_all();
+    threads.build().inspect_err(|error| tracing::warn!(%error, "nothing gives way: there are no threads for it")).ok()
+});
+
+/// Where tasks give way.
+pub(crate) fn tasks() -> Handle {
+    THREADS.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
+}
+
+/// Does `work`, which may take long and does not wait for other tasks. Fails if it panics.
 pub(crate) async fn giving_way<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (answer, answered) = oneshot::channel();
-    std::thread::Builder::new().name("giving-way".to_owned()).spawn(move || {
-        give_way();
-        // Whoever asked may have gone.
-        let _ = answer.send(work());
-    })?;
-    answered.await.map_err(|_| io::Error::other("work in the background panicked"))
+    Ok(tasks().spawn_blocking(work).await?)
 }
 
 /// Elsewhere a priority is of a whole process.
@@ -45,6 +55,7 @@ mod tests {
         // 19 is the lowest priority.
         let lower = (NICE + before).min(19);
         assert_eq!((there, nice()), ((lower, lower), before));
+        assert_eq!(tasks().spawn(async move { nice() }).await.unwrap(), lower);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use choir_shared::index_api::{ChangeSet, ChangesAnswer, ErrorCode};
 
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
+use crate::giving_way::giving_way;
 use crate::index::Index;
 use crate::input::Object;
 use crate::limits::Limit;
@@ -39,9 +40,9 @@ pub(super) async fn change(
     let body = upload.receive(body, MAX_BYTES).await?;
 
     let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
-    let set = tokio::task::spawn_blocking(move || serde_json::from_slice::<Object<ChangeSet>>(&body));
-    let set = set.await.map_err(ApiError::internal)?;
-    let Object(set) = set.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
+    let set = giving_way(move || serde_json::from_slice::<Object<ChangeSet>>(&body)).await;
+    let Object(set) =
+        set.map_err(ApiError::internal)?.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
     let limits = &index.settings.limits;
     let all = Quotas { files_per_peer: limits.files_per_peer, claim_bytes_per_peer: limits.claim_bytes_per_peer };
     index.to_the_end(apply(index.clone(), caller, set, own.apply(all))).await.map_err(ApiError::internal)?.map(Json)

@@ -2,7 +2,7 @@
 //!
 //! A stranger wrote it. Here it either breaks a rule, and is refused whole with the rule named, or becomes a
 //! [`Checked`] set, whose claims have the hashes they are known by and whose entries do not contradict each other.
-//! Checking runs in the task of whoever asked; the writer's time is everybody's.
+//! Checking does not take of the writer's time, which is everybody's.
 
 use std::collections::{HashMap, HashSet};
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
@@ -14,6 +15,7 @@ use super::error::{OpenError, SQLITE_CORRUPT, SQLITE_NOTADB, result_code};
 use super::sql::{Connect, Readers, ToSqlite};
 use super::upgrade;
 use super::writer::Writer;
+use crate::giving_way;
 
 pub(super) static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/sqlite/accounts");
 pub(super) static CATALOGUE: Migrator = sqlx::migrate!("../migrations/sqlite/catalogue");
@@ -55,8 +57,9 @@ impl Database {
     fn new(connect: ToSqlite, connection: SqliteConnection, options: Options, tracker: &TaskTracker) -> Self {
         let read = connect.options.clone().read_only(true).create_if_missing(false);
         let readers = SqlitePoolOptions::new().max_connections(options.readers.max(1)).connect_lazy_with(read);
+        let runtime = if connect.gives_way { giving_way::tasks() } else { Handle::current() };
         Self {
-            writer: Writer::spawn(Connect::Sqlite(Box::new(connect)), connection.into(), tracker),
+            writer: Writer::spawn(Connect::Sqlite(Box::new(connect)), connection.into(), tracker, &runtime),
             readers: Readers::Sqlite(readers),
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate as _, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
@@ -21,6 +22,7 @@ use super::location::PostgresUrl;
 use super::sql::{Connect, Readers, STATEMENT_TIME};
 use super::upgrade;
 use super::writer::Writer;
+use crate::giving_way;
 
 static ACCOUNTS: Migrator = sqlx::migrate!("../migrations/postgres/accounts");
 static CATALOGUE: Migrator = sqlx::migrate!("../migrations/postgres/catalogue");
@@ -77,8 +79,13 @@ pub(super) async fn open(
         .max_connections(options.readers.max(1))
         .acquire_timeout(ACQUIRE_TIME)
         .connect_lazy_with(read);
+    let runtime = match schema {
+        Schema::Accounts => Handle::current(),
+        // Who publishes has time.
+        Schema::Catalogue => giving_way::tasks(),
+    };
     Ok(Database {
-        writer: Writer::spawn(Connect::Postgres(Box::new(connect)), connection.into(), tracker),
+        writer: Writer::spawn(Connect::Postgres(Box::new(connect)), connection.into(), tracker, &runtime),
         readers: Readers::Postgres(readers),
     })
 }

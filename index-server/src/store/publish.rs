@@ -12,6 +12,8 @@
 //! - **Quotas** count all collections of a member, staged ones included. Who is above one, because the operator has
 //!   lowered it, may still change what makes nothing more.
 
+use std::panic::resume_unwind;
+
 use choir_shared::index_api::{ChangeSet, ChangesAnswer, Phase};
 use choir_shared::library::{Head, LibraryDigest};
 use choir_shared::{Digest, PeerId};
@@ -24,6 +26,7 @@ use super::numbers::{FileNo, MemberNo};
 use super::settle::{self, Holder, Movement, Settled};
 use super::sql::{Connection, query};
 use super::{Store, accounts, edit};
+use crate::giving_way;
 
 /// Names of collections that one member may use: more than anyone can keep apart.
 const MAX_COLLECTIONS: u64 = 64;
@@ -74,7 +77,11 @@ impl Store {
         set: ChangeSet,
         quotas: &Quotas,
     ) -> Result<Applied, ChangeError> {
-        let checked = change_set::check(set, peer).map_err(ChangeError::BadEntry)?;
+        let owner = *peer;
+        let checking = giving_way::tasks().spawn_blocking(move || change_set::check(set, &owner)).await;
+        // What panics there panics here.
+        let checked = checking.unwrap_or_else(|failure| resume_unwind(failure.into_panic()));
+        let checked = checked.map_err(ChangeError::BadEntry)?;
         // The same 64 bits, as SQLite's signed integer.
         let publication = Publication { member, peer: *peer, voter: voter as i64, quotas: *quotas, checked };
         let erased = self.erased.clone();

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,7 +65,8 @@ enum Outcome {
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 impl Writer {
-    pub(super) fn spawn(connect: Connect, connection: Connection, tracker: &TaskTracker) -> Self {
+    /// The task runs on `tracker`, on the threads of `runtime`.
+    pub(super) fn spawn(connect: Connect, connection: Connection, tracker: &TaskTracker, runtime: &Handle) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUED);
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
         let failure = Arc::default();
@@ -76,10 +78,11 @@ impl Writer {
             failure: Arc::clone(&failure),
         };
         let guard = closed.clone().drop_guard();
-        tracker.spawn(async move {
+        let work = async move {
             let _closed = guard;
             task.run().await;
-        });
+        };
+        tracker.spawn_on(work, runtime);
         Self { jobs: sender, closing, closed, failure }
     }
 
@@ -207,7 +210,10 @@ mod tests {
         let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, next INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
         sqlx::query(table).execute(&mut connection).await.unwrap();
         let to = ToSqlite { options: connect.clone(), gives_way: false };
-        (Writer::spawn(Connect::Sqlite(Box::new(to)), connection.into(), &TaskTracker::new()), connect)
+        (
+            Writer::spawn(Connect::Sqlite(Box::new(to)), connection.into(), &TaskTracker::new(), &Handle::current()),
+            connect,
+        )
     }
 
     enum Then {
