@@ -21,7 +21,7 @@ use super::publish::ChangeError;
 use super::replicas::has_place;
 use super::settle::{self, Holder};
 use super::sql::{Connection, Readers, Row, query};
-use super::{Store, edit};
+use super::{Store, edit, files};
 
 /// Owners looked up at once: some milliseconds of reading.
 const PAGE: usize = 10_000;
@@ -173,10 +173,12 @@ async fn take_away(
         remove: files,
         head: None,
     };
-    let edit = edit::plan(database, collection, &set, &Claims::default()).await.map_err(|error| match error {
-        ChangeError::Store(error) => error,
-        _ => StoreError::Corrupt("holdings that cannot be taken away"),
-    })?;
+    let known = files::known(database, set.remove.iter()).await?;
+    let edit =
+        edit::plan(database, collection, &set, &known, &Claims::default()).await.map_err(|error| match error {
+            ChangeError::Store(error) => error,
+            _ => StoreError::Corrupt("holdings that cannot be taken away"),
+        })?;
     edit.save(database).await?;
     if stage == Stage::Live {
         let voter = settle::voter(database, member).await?;

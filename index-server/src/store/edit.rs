@@ -11,7 +11,7 @@ use super::claims::Claims;
 use super::collections::{Collection, Totals};
 use super::columns::{digest, json};
 use super::error::StoreError;
-use super::files;
+use super::files::KnownFile;
 use super::folders::Folders;
 use super::numbers::{ClaimNo, CollectionNo, FileNo, next_no};
 use super::publish::ChangeError;
@@ -41,11 +41,10 @@ pub(super) async fn plan(
     database: &mut Connection,
     collection: &Collection,
     set: &ChangeSet,
+    files: &HashMap<FileId, KnownFile>,
     claims: &Claims<'_>,
 ) -> Result<Edit, ChangeError> {
-    let mentioned = set.add.iter().map(|entry| &entry.file).chain(&set.remove);
-    let numbers = files::numbers(&mut *database, mentioned).await?;
-    let mut held = held(database, collection.no, &numbers).await?;
+    let mut held = held(database, collection.no, files).await?;
     let touched: BTreeSet<u32> = set
         .folders
         .iter()
@@ -60,7 +59,7 @@ pub(super) async fn plan(
     let mut rows = Rows::default();
     let mut movements = Vec::new();
     for file in &set.remove {
-        let Some(&no) = numbers.get(file) else { continue };
+        let Some(&KnownFile { no, .. }) = files.get(file) else { continue };
         let Some(old) = held.remove(&no) else { continue };
         totals.remove(file, &old);
         folders.leave(old.folder);
@@ -69,13 +68,13 @@ pub(super) async fn plan(
     }
     let mut next_file = next_no(database, "SELECT coalesce(max(no), 0) FROM files").await?;
     for entry in &set.add {
-        let claim = claims.known.get(&entry.claim_hash).ok_or(StoreError::Corrupt("a claim that vanished"))?;
+        let claim = claims.of(&entry.file).ok_or(StoreError::Corrupt("a claim that vanished"))?;
         if claim.audio.is_some_and(|audio| !audio.lies_in(entry.file.length())) {
             let file = entry.file.short();
             return Err(ChangeError::BadEntry(format!("the claim of file {file} names audio that lies outside of it")));
         }
-        let no = match numbers.get(&entry.file) {
-            Some(&no) => no,
+        let no = match files.get(&entry.file) {
+            Some(known) => known.no,
             None => {
                 let no = FileNo(next_file);
                 next_file = next_file.checked_add(1).ok_or(StoreError::Corrupt("more files than numbers"))?;
@@ -132,9 +131,9 @@ impl Totals {
 async fn held(
     database: &mut Connection,
     collection: CollectionNo,
-    files: &HashMap<FileId, FileNo>,
+    files: &HashMap<FileId, KnownFile>,
 ) -> Result<HashMap<FileNo, Held>, StoreError> {
-    let numbers: BTreeSet<FileNo> = files.values().copied().collect();
+    let numbers: BTreeSet<FileNo> = files.values().map(|known| known.no).collect();
     let rows: Vec<(u32, u32, u32, Vec<u8>, u64)> = query(
         "SELECT h.file, h.folder, h.claim, c.hash, CAST(octet_length(c.json) AS BIGINT)
          FROM json_each($2) j CROSS JOIN holdings h CROSS JOIN claims c

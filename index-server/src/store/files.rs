@@ -9,10 +9,11 @@ use choir_shared::leaf::FileLength;
 use choir_shared::{Claim, FileId};
 
 use super::Store;
+use super::ballot::Ballot;
 use super::columns::{claim, digest, json};
 use super::error::StoreError;
-use super::numbers::FileNo;
-use super::sql::{On, Row, query};
+use super::numbers::{ClaimNo, FileNo};
+use super::sql::{Connection, On, Row, query};
 
 /// A file as others see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +77,14 @@ impl Store {
 
     /// Those of the files that are known, with their numbers.
     pub async fn file_nos(&self, files: &[FileId]) -> Result<HashMap<FileId, FileNo>, StoreError> {
-        numbers(&self.catalogue.readers, files.iter()).await
+        let found: Vec<(u32, u32)> = query(
+            "SELECT j.key, f.no FROM json_each($1) j
+             CROSS JOIN files f WHERE f.root = unhex(j.value ->> 0) AND f.length = CAST(j.value ->> 1 AS BIGINT)",
+        )
+        .bind(keys(files.iter()))
+        .fetch_all(&self.catalogue.readers)
+        .await?;
+        Ok(found.into_iter().filter_map(|(key, no)| Some((*files.get(key as usize)?, FileNo(no)))).collect())
     }
 
     /// Those of the files that exist, in the order asked for.
@@ -141,22 +149,44 @@ pub(super) async fn mark(database: impl Into<On<'_>>) -> Result<CatalogueMark, S
     })
 }
 
-/// The numbers of those files that are known.
-pub(super) async fn numbers(
-    database: impl Into<On<'_>>,
+/// A file that is here, and what is said of it.
+pub(super) struct KnownFile {
+    pub(super) no: FileNo,
+    shown: ClaimNo,
+    ballot: Ballot,
+}
+
+impl KnownFile {
+    /// Those in the running, and the one that is shown: it stays when nobody holds the file any more.
+    pub(super) fn claims(&self) -> impl Iterator<Item = ClaimNo> {
+        let running = self.ballot.variants().iter().map(|variant| variant.0);
+        running.chain([self.shown])
+    }
+}
+
+/// Those of the files that are known.
+pub(super) async fn known(
+    database: &mut Connection,
     files: impl Iterator<Item = &FileId> + Clone,
-) -> Result<HashMap<FileId, FileNo>, StoreError> {
-    let keys: Vec<(String, u64)> = files.clone().map(|file| (file.root().to_string(), file.length().bytes())).collect();
-    let found: Vec<(u32, u32)> = query(
-        "SELECT j.key, f.no FROM json_each($1) j
+) -> Result<HashMap<FileId, KnownFile>, StoreError> {
+    let rows: Vec<(u32, u32, u32, String)> = query(
+        "SELECT j.key, f.no, f.claim, f.ballot FROM json_each($1) j
          CROSS JOIN files f WHERE f.root = unhex(j.value ->> 0) AND f.length = CAST(j.value ->> 1 AS BIGINT)",
     )
-    .bind(json(&keys))
+    .bind(keys(files.clone()))
     .fetch_all(database)
     .await?;
-    let found: HashMap<u32, u32> = found.into_iter().collect();
-    let numbered = (0..).zip(files).filter_map(|(key, file)| Some((*file, FileNo(*found.get(&key)?))));
-    Ok(numbered.collect())
+    let mut found = HashMap::with_capacity(rows.len());
+    for (key, no, claim, ballot) in rows {
+        let ballot = serde_json::from_str(&ballot).map_err(|_| StoreError::Corrupt("a ballot"))?;
+        found.insert(key, KnownFile { no: FileNo(no), shown: ClaimNo(claim), ballot });
+    }
+    Ok((0..).zip(files).filter_map(|(key, file)| Some((*file, found.remove(&key)?))).collect())
+}
+
+/// As `json_each` reads them.
+fn keys<'a>(files: impl Iterator<Item = &'a FileId>) -> String {
+    json(&files.map(|file| (file.root().to_string(), file.length().bytes())).collect::<Vec<_>>())
 }
 
 /// From the columns no, root, length, holders and claim.

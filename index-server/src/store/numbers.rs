@@ -13,7 +13,7 @@ pub struct FileNo(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub struct MemberNo(pub u32);
 
-/// A distinct claim.
+/// A claim of a file, or of several that came with one set.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, serde::Deserialize)]
 pub(super) struct ClaimNo(pub(super) u32);
 

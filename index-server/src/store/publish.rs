@@ -25,7 +25,7 @@ use super::error::StoreError;
 use super::numbers::{FileNo, MemberNo};
 use super::settle::{self, Holder, Movement, Settled};
 use super::sql::{Connection, query};
-use super::{Store, accounts, edit};
+use super::{Store, accounts, edit, files};
 use crate::giving_way;
 
 /// Names of collections that one member may use: more than anyone can keep apart.
@@ -123,7 +123,9 @@ impl Publication {
         if !on_base {
             return Err(ChangeError::WrongBase { generation });
         }
-        let claims = Claims::resolve(database, &self.checked).await?;
+        let mentioned = set.add.iter().map(|entry| &entry.file).chain(&set.remove);
+        let files = files::known(database, mentioned).await?;
+        let claims = Claims::resolve(database, self.member, &self.checked, &files).await?;
         if !claims.unknown.is_empty() {
             return Ok(answer(live.as_ref(), claims.unknown, Settled::default()));
         }
@@ -144,7 +146,7 @@ impl Publication {
             Some(target) => target,
             None => self.create(database, stage, &elsewhere).await?,
         };
-        let edit = edit::plan(database, &target, set, &claims).await?;
+        let edit = edit::plan(database, &target, set, &files, &claims).await?;
         self.check_totals(&target.totals, &edit.totals, &elsewhere)?;
         claims.save(database).await?;
         edit.save(database).await?;

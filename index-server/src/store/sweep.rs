@@ -5,10 +5,12 @@
 //!   else has the database, and how slowly they follow each other is the caller's to decide.
 //! - **It reads everything**, since there is no index from a file or a claim to its holdings, and notes a bit for each
 //!   number that is named. What has none is noted as idle; what was idle long enough before this sweep is deleted.
-//! - **Nothing that is in use is deleted, although others publish meanwhile.** What a change set names is idle no
-//!   longer (`edit`), so a row that is deleted was named by no new holding since before the sweep began. An old
-//!   reference can only move from a holding to a vote and from a vote to what is shown. They are read in this order,
-//!   so one that moves is met again.
+//! - **Nothing that is in use is deleted, although others publish meanwhile.** A file that a change set names is idle
+//!   no longer (`edit`). A claim is known of its file alone (`claims`): by a holding, a vote or what is shown, so that
+//!   one which nothing names is never named again. A reference that moves does so from a holding to a vote and from a
+//!   vote to what is shown, and in this order they are read. One that is made while this goes on, of a claim that
+//!   something else names, may be missed; then the claim is noted as idle, and the next sweep takes that back before
+//!   it deletes anything.
 //! - **The last row of each table stays**, so that no number is given twice.
 //! - **Search forgets first.** It hears of files by their revisions and cannot hear of one that is gone, so a file
 //!   stays until search has seen that nobody holds it. [`Store::swept_revision`] tells whether an old search index,
@@ -317,14 +319,12 @@ pub(super) async fn leave_behind(database: &mut Connection, member: MemberNo) ->
     Ok(())
 }
 
-/// What is held again is idle no longer. `holdings` are a list of [file, claim, …], as JSON.
+/// What is held again is idle no longer. `holdings` are a list of [file, …], as JSON.
 pub(super) async fn take_up(database: &mut Connection, holdings: &str) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM idle_files WHERE file IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($1))",
-        "DELETE FROM idle_claims WHERE claim IN (SELECT CAST(value ->> 1 AS BIGINT) FROM json_each($1))",
-    ] {
-        query(statement).bind(holdings).execute(&mut *database).await?;
-    }
+    query("DELETE FROM idle_files WHERE file IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($1))")
+        .bind(holdings)
+        .execute(database)
+        .await?;
     Ok(())
 }
 
