@@ -15,7 +15,7 @@ mod replication;
 mod testing;
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ use choir_shared::address::Subnet;
 use choir_shared::control::FromIndex;
 use choir_shared::index_api::UdpEndpoint;
 use choir_shared::{FileId, PeerId};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -101,7 +101,7 @@ pub(crate) struct Parts {
     /// Whether the search index has caught up since the start.
     pub(crate) caught_up: AtomicBool,
     /// The last revision that the search index has on disk.
-    pub(crate) indexed_revision: AtomicU64,
+    pub(crate) indexed_revision: watch::Sender<u64>,
     /// WebSockets outlive the connections that they came over.
     pub(crate) connections: TaskTracker,
     pub(crate) stopping: CancellationToken,

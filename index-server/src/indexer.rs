@@ -181,7 +181,7 @@ impl Feed {
             })
             .await?;
             if commit {
-                self.index.indexed_revision.store(seen, Ordering::Relaxed);
+                self.index.indexed_revision.send_replace(seen);
                 tracing::debug!(files = uncommitted, revision = seen, "the search index has caught up");
                 metrics::counter!("choir_index_files_indexed_total").increment(uncommitted as u64);
                 uncommitted = 0;

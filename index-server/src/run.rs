@@ -8,14 +8,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use choir_shared::identity::IndexKey;
 use choir_shared::index_api::UdpEndpoint;
 use choir_shared::link::JoinLink;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -184,7 +184,7 @@ async fn run_on(
         join_host: doors.join_host,
         published: Notify::new(),
         caught_up: AtomicBool::new(false),
-        indexed_revision: AtomicU64::new(indexer.last_revision()),
+        indexed_revision: watch::Sender::new(indexer.last_revision()),
         connections: TaskTracker::new(),
         stopping: shutdown.child_token(),
         giving_up: CancellationToken::new(),

@@ -2,7 +2,6 @@
 //! stayed away for long have their libraries forgotten; where there are replicas, the first of them does both.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -68,7 +67,8 @@ pub(crate) async fn forget_absent(index: &Index, now_unix_s: u64) -> Result<u64,
 }
 
 async fn sweep(index: &Index) -> Result<Swept, StoreError> {
-    let mut sweep = index.store.sweep(now_unix_s(), index.indexed_revision.load(Ordering::Relaxed)).await?;
+    let indexed = *index.indexed_revision.borrow();
+    let mut sweep = index.store.sweep(now_unix_s(), indexed).await?;
     loop {
         if let ControlFlow::Break(swept) = sweep.step().await? {
             return Ok(swept);

@@ -1,6 +1,5 @@
 //! Keeping in agreement with the other programs of the index.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use choir_shared::PeerId;
@@ -27,7 +26,7 @@ impl Index {
         let beat = Beat {
             replica,
             url: replicas.url.clone(),
-            indexed_revision: self.indexed_revision.load(Ordering::Relaxed),
+            indexed_revision: *self.indexed_revision.borrow(),
             heard,
             came: outbox.placed(Place::Here),
             left: outbox.placed(Place::Gone),

@@ -33,7 +33,7 @@ pub(crate) async fn index(world: &World) -> Index {
         join_host: JoinHost::new(None, ([127, 0, 0, 1], 1).into()).unwrap(),
         published: Notify::new(),
         caught_up: AtomicBool::new(false),
-        indexed_revision: AtomicU64::new(0),
+        indexed_revision: watch::Sender::new(0),
         connections: TaskTracker::new(),
         stopping: CancellationToken::new(),
         giving_up: CancellationToken::new(),

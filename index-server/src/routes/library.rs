@@ -11,6 +11,7 @@ use axum::extract::State;
 use choir_shared::FileId;
 use choir_shared::index_api::library::MAX_BYTES;
 use choir_shared::index_api::{ChangeSet, ChangesAnswer, ErrorCode};
+use tokio::sync::watch;
 
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -19,6 +20,13 @@ use crate::index::Index;
 use crate::input::Object;
 use crate::limits::Limit;
 use crate::store::{ChangeError, Quotas};
+
+/// Changed files that search may not have seen yet when a set is applied: what it takes over in some two seconds. A
+/// song can be found soon after it was published, however many others are.
+const MOST_UNSEEN: u64 = 25_000;
+
+/// For how long a set waits for search. It may be out of order, and then others are still told who holds what.
+const LET_SEARCH_FOLLOW: Duration = Duration::from_secs(1);
 
 /// A set takes some ten milliseconds, so a place is free again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -40,12 +48,21 @@ pub(super) async fn change(
     let body = upload.receive(body, MAX_BYTES).await?;
 
     let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
+    followed(index.indexed_revision.subscribe(), index.store.revision().await?).await;
     let set = giving_way(move || serde_json::from_slice::<Object<ChangeSet>>(&body)).await;
     let Object(set) =
         set.map_err(ApiError::internal)?.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
     let limits = &index.settings.limits;
     let all = Quotas { files_per_peer: limits.files_per_peer, claim_bytes_per_peer: limits.claim_bytes_per_peer };
     index.to_the_end(apply(index.clone(), caller, set, own.apply(all))).await.map_err(ApiError::internal)?.map(Json)
+}
+
+/// Waits until search has seen nearly all that was published, or that has taken too long.
+async fn followed(mut indexed: watch::Receiver<u64>, published: u64) {
+    let followed = indexed.wait_for(|indexed| published.saturating_sub(*indexed) < MOST_UNSEEN);
+    if tokio::time::timeout(LET_SEARCH_FOLLOW, followed).await.is_err() {
+        metrics::counter!("choir_index_search_waits_given_up_total").increment(1);
+    }
 }
 
 async fn apply(index: Index, caller: Caller, set: ChangeSet, quotas: Quotas) -> Result<ChangesAnswer, ApiError> {
@@ -68,4 +85,25 @@ async fn apply(index: Index, caller: Caller, set: ChangeSet, quotas: Quotas) -> 
         return Err(error.into());
     }
     Ok(applied.answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_waits_for_search_but_not_for_ever() {
+        let (indexed, begun) = (watch::Sender::new(7), Instant::now());
+        assert!(followed(indexed.subscribe(), 6 + MOST_UNSEEN).now_or_never().is_some());
+        let mut waiting = Box::pin(followed(indexed.subscribe(), 7 + MOST_UNSEEN));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        indexed.send_replace(8);
+        waiting.await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        followed(indexed.subscribe(), 8 + MOST_UNSEEN).await;
+        assert_eq!(begun.elapsed(), LET_SEARCH_FOLLOW);
+    }
 }
