@@ -10,7 +10,6 @@ use clap::Args;
 use harness::load::Chance;
 use harness::load::corpus::Corpus;
 use harness::load::peer::{CrowdPeer, Door};
-use harness::load::wire::{Connection, Request};
 use harness::process::Process;
 use tokio::sync::Semaphore;
 
@@ -199,8 +198,7 @@ fn restart(server: &mut Server, holders: &[Process], count: u32) -> anyhow::Resu
     let [_, resyncs, failures] = counts(holders);
     let begun = Instant::now();
     server.index.restart();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    while runtime.block_on(ready(server.door())).is_err() {
+    while !server.is_ready() {
         anyhow::ensure!(begun.elapsed() < PATIENCE, "the index does not get ready");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -233,13 +231,6 @@ fn restart(server: &mut Server, holders: &[Process], count: u32) -> anyhow::Resu
         (failures_after - failures) as f64 / f64::from(count),
         resyncs_after - resyncs,
     ))
-}
-
-async fn ready(door: Door) -> anyhow::Result<()> {
-    let mut connection = Connection::open(door.address, [127, 0, 0, 1].into()).await?;
-    let answer = connection.send(&Request::get("/readyz", "")).await?;
-    anyhow::ensure!(answer.status == 200, "not ready");
-    Ok(())
 }
 
 /// The straight line through the points that fits best, at `x`.

@@ -1,6 +1,7 @@
 //! The index that is measured: the real program, with a settings file of ours.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use harness::TestIndex;
@@ -57,13 +58,14 @@ impl Server {
         cpu_seconds(self.index.process.id())
     }
 
+    /// Whether it says that it can serve.
+    pub(crate) fn is_ready(&self) -> bool {
+        answer(self.door().address, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+    }
+
     /// The sum of a metric over all its labels that contain `label`.
     pub(crate) fn metric(&self, name: &str, label: &str) -> anyhow::Result<f64> {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(self.metrics)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: index\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
+        let text = answer(self.metrics, "/metrics")?;
         let is_it = |line: &&str| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label)
         };
@@ -73,4 +75,15 @@ impl Server {
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .fold(0.0, |sum, value| sum + value))
     }
+}
+
+/// What is answered to one request that needs nothing, headers and all.
+fn answer(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
