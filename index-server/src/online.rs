@@ -148,8 +148,8 @@ impl Online {
     }
 
     /// The number of different files that can be had.
-    pub fn file_count(&self) -> usize {
-        self.read().whole.len()
+    pub fn file_count(&self) -> u64 {
+        self.counters.files()
     }
 
     /// Whether `member` is online and holds the whole file.

@@ -20,6 +20,8 @@ const CHUNKS: usize = (u32::MAX as usize + 1) / CHUNK;
 
 pub(super) struct Counters {
     chunks: Box<[OnceLock<Box<Chunk>>]>,
+    /// Files whose counter is more than zero.
+    files: AtomicU64,
 }
 
 struct Chunk {
@@ -29,7 +31,7 @@ struct Chunk {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(), files: AtomicU64::new(0) }
     }
 }
 
@@ -52,13 +54,19 @@ impl Counters {
         bits.is_some_and(|bits| bits.load(Ordering::Relaxed) & mask(file) != 0)
     }
 
+    pub(super) fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
     /// To be called by one thread at a time.
     pub(super) fn increment(&self, file: FileNo) {
         let Some(chunk) = self.chunks.get(file.0 as usize / CHUNK) else { return };
         let chunk = chunk.get_or_init(Box::default);
-        if let (Some(count), Some(bits)) = (chunk.count(file), chunk.bits(file)) {
-            count.fetch_add(1, Ordering::Relaxed);
+        if let (Some(count), Some(bits)) = (chunk.count(file), chunk.bits(file))
+            && count.fetch_add(1, Ordering::Relaxed) == 0
+        {
             bits.fetch_or(mask(file), Ordering::Relaxed);
+            self.files.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -69,6 +77,7 @@ impl Counters {
             && count.fetch_sub(1, Ordering::Relaxed) == 1
         {
             bits.fetch_and(!mask(file), Ordering::Relaxed);
+            self.files.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

@@ -24,6 +24,10 @@ impl FileSet {
         self.0.get_mut(word).into_iter().for_each(|bits| *bits &= !bit);
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.0.iter().map(|bits| u64::from(bits.count_ones())).sum()
+    }
+
     fn place(no: FileNo) -> (usize, u64) {
         (no.0 as usize / 64, 1 << (no.0 % 64))
     }
@@ -46,6 +50,7 @@ mod tests {
         let mut set: FileSet = [0, 63, 64, 1000].map(FileNo).into_iter().collect();
         assert!(set.contains(FileNo(63)) && set.contains(FileNo(1000)));
         assert!(!set.contains(FileNo(1)) && !set.contains(FileNo(u32::MAX)));
+        assert_eq!(set.len(), 4);
         set.remove(FileNo(63));
         set.remove(FileNo(u32::MAX));
         assert!(!set.contains(FileNo(63)) && set.contains(FileNo(64)));

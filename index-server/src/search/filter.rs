@@ -12,6 +12,9 @@ use super::file_set::FileSet;
 use super::snapshot::Segment;
 use crate::online::Online;
 
+/// With one in a hundred online, a hundred thousand matches are looked at before a thousand of them are counted.
+const FEW: u64 = 100;
+
 /// What all segments have in common.
 pub(super) struct Filter<'a> {
     query: &'a Query,
@@ -43,6 +46,16 @@ struct Formats<'a> {
 impl<'a> Filter<'a> {
     pub(super) fn new(query: &'a Query, online: &'a Online, held: Option<FileSet>) -> Self {
         Self { query, online: (!query.offline).then_some(online), held }
+    }
+
+    /// Whether it lets through no more than one in [`FEW`] of so many files.
+    pub(super) fn admits_few(&self, files: u64) -> bool {
+        let most = match (&self.held, self.online) {
+            (Some(held), _) => held.len(),
+            (None, Some(online)) => online.file_count(),
+            (None, None) => return false,
+        };
+        most.saturating_mul(FEW) < files
     }
 
     pub(super) fn on(&'a self, segment: &'a Segment, reader: &'a SegmentReader) -> std::io::Result<SegmentFilter<'a>> {

@@ -5,6 +5,8 @@
 //!   how well words fit, so the bar shown to tantivy is lowered by the greatest popularity still to come in the
 //!   segment. The result is exact in any order of files, and fast because each segment begins with the popular ones.
 //! - Until [`COUNTED`] matches are counted every match is looked at, so that small totals are exact.
+//! - Where few files are online, nearly all matches are looked at for that reason, and nearly none is let through. Then
+//!   matches are not scored before it is known whether they are.
 //! - Whatever is asked costs at most [`MAX_VISITED`]; beyond that the answer is what was found so far, and the total
 //!   says that there may be more.
 
@@ -61,9 +63,10 @@ pub(super) fn sift(
             sieve.browse(&InSegment { ordinal, segment, filter }, reader.max_doc());
         }
     } else if let Some(weight) = plan.weight(snapshot)? {
+        let skips = plan.skips() && !filter.admits_few(snapshot.searcher.num_docs());
         for (ordinal, segment, reader) in snapshot.popular_first() {
             let here = InSegment { ordinal, segment, filter: filter.on(segment, reader)? };
-            if plan.skips() {
+            if skips {
                 weight.for_each_pruning(sieve.bar(&here, 0), reader, &mut |document, fit| {
                     if sieve.visit() && here.filter.admits(document) {
                         sieve.take(&here, document, fit);

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::search::file_set::FileSet;
 
 /// Few words, so that many files have the same, and none is another with a typing error.
 const WORDS: [&str; 12] =
@@ -183,6 +184,19 @@ fn skipping_loses_none_of_the_best() {
         assert_eq!(scored(&few), scored(&all), "{q}");
         assert!(few.visited <= all.visited);
         skipped += all.visited - few.visited;
+
+        // Where few are let through, matches are not scored before they are.
+        let held: FileSet = (1..=files.len() as u32).step_by(200).map(FileNo).collect();
+        let rare = Filter::new(&query, &catalogue.online, Some(held.clone()));
+        assert!(rare.admits_few(files.len() as u64) && !filter.admits_few(files.len() as u64));
+        let rare = sift(&snapshot, &plan, &rare, 20, None).unwrap();
+        let expected: Vec<_> =
+            all.best.iter().map(|found| found.scored).filter(|found| held.contains(found.no.0)).collect();
+        assert_eq!(
+            (scored(&rare), rare.total),
+            (expected.iter().copied().take(20).collect(), expected.len() as u64),
+            "{q}"
+        );
 
         // Behind the twentieth comes the twenty-first.
         let rest = sift(&snapshot, &plan, &filter, 20, few.best.last().map(|found| found.scored)).unwrap();
