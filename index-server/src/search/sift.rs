@@ -5,8 +5,8 @@
 //!   how well words fit, so the bar shown to tantivy is lowered by the greatest popularity still to come in the
 //!   segment. The result is exact in any order of files, and fast because each segment begins with the popular ones.
 //! - Until [`COUNTED`] matches are counted every match is looked at, so that small totals are exact.
-//! - Where few files are online, nearly all matches are looked at for that reason, and nearly none is let through. Then
-//!   matches are not scored before it is known whether they are.
+//! - Where few files are online, many matches are looked at for that reason, and nearly none is let through. Then they
+//!   are not scored before it is known whether they are, until so many are counted.
 //! - Whatever is asked costs at most [`MAX_VISITED`]; beyond that the answer is what was found so far, and the total
 //!   says that there may be more.
 
@@ -56,6 +56,19 @@ pub(super) fn sift(
     room: usize,
     after: Option<Scored>,
 ) -> tantivy::Result<Sifted> {
+    let few = filter.admits_few(snapshot.searcher.num_docs());
+    sift_where(few, snapshot, plan, filter, room, after)
+}
+
+/// The same, whether or not it is known that few pass the filter: what is found is the same, but not how fast.
+pub(super) fn sift_where(
+    few: bool,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    filter: &Filter<'_>,
+    room: usize,
+    after: Option<Scored>,
+) -> tantivy::Result<Sifted> {
     let mut sieve = Sieve { room, after, heap: BinaryHeap::new(), total: 0, visited: 0 };
     if plan.is_empty() {
         for (ordinal, segment, reader) in snapshot.popular_first() {
@@ -63,18 +76,21 @@ pub(super) fn sift(
             sieve.browse(&InSegment { ordinal, segment, filter }, reader.max_doc());
         }
     } else if let Some(weight) = plan.weight(snapshot)? {
-        let skips = plan.skips() && !filter.admits_few(snapshot.searcher.num_docs());
         for (ordinal, segment, reader) in snapshot.popular_first() {
             let here = InSegment { ordinal, segment, filter: filter.on(segment, reader)? };
-            if skips {
-                weight.for_each_pruning(sieve.bar(&here, 0), reader, &mut |document, fit| {
-                    if sieve.visit() && here.filter.admits(document) {
+            let mut rest = 0;
+            if !plan.skips() {
+                rest = sieve.scan(&here, weight.as_ref(), reader, Until::TheEnd)?;
+            } else if few && sieve.points_to_beat().is_none() {
+                rest = sieve.scan(&here, weight.as_ref(), reader, Until::EnoughAreCounted)?;
+            }
+            if rest != TERMINATED {
+                weight.for_each_pruning(sieve.bar(&here, rest), reader, &mut |document, fit| {
+                    if document >= rest && sieve.visit() && here.filter.admits(document) {
                         sieve.take(&here, document, fit);
                     }
-                    sieve.bar(&here, document)
+                    sieve.bar(&here, document.max(rest))
                 })?;
-            } else {
-                sieve.scan(&here, weight.as_ref(), reader)?;
             }
         }
     }
@@ -87,6 +103,14 @@ struct InSegment<'a> {
     ordinal: usize,
     segment: &'a Segment,
     filter: SegmentFilter<'a>,
+}
+
+/// How far matches are looked at one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    TheEnd,
+    /// From there on those that score too low can be skipped.
+    EnoughAreCounted,
 }
 
 struct Sieve {
@@ -140,23 +164,28 @@ impl Sieve {
         }
     }
 
-    /// Looks at every match.
+    /// Looks at every match. Returns the first that it has left out.
     fn scan(
         &mut self,
         here: &InSegment<'_>,
         weight: &dyn Weight,
         reader: &tantivy::SegmentReader,
-    ) -> tantivy::Result<()> {
+        until: Until,
+    ) -> tantivy::Result<DocId> {
         let mut scorer = weight.scorer(reader, 1.0)?;
         let mut document = scorer.doc();
         while document != TERMINATED && self.visit() {
-            if here.filter.admits(document) {
+            let admitted = here.filter.admits(document);
+            if admitted {
                 let fit = scorer.score();
                 self.take(here, document, fit);
             }
             document = scorer.advance();
+            if admitted && until == Until::EnoughAreCounted && self.points_to_beat().is_some() {
+                return Ok(document);
+            }
         }
-        Ok(())
+        Ok(TERMINATED)
     }
 
     /// Looks at files by popularity alone.

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::search::file_set::FileSet;
+use crate::search::sift::sift_where;
 
 /// Few words, so that many files have the same, and none is another with a typing error.
 const WORDS: [&str; 12] =
@@ -161,7 +162,7 @@ fn skipping_loses_none_of_the_best() {
     let files = files(6_000..6_001).new_tree(&mut runner).unwrap().current();
     let catalogue = catalogue(&files, 2_500);
     let snapshot = Arc::clone(&catalogue.engine.shelf.read().unwrap());
-    let mut skipped = 0;
+    let (mut skipped, mut skipped_late) = (0, 0);
     for q in [
         "love ",
         "love",
@@ -198,12 +199,18 @@ fn skipping_loses_none_of_the_best() {
             "{q}"
         );
 
+        // Until enough are counted; from there on it skips.
+        let begun_slowly = sift_where(true, &snapshot, &plan, &filter, 20, None).unwrap();
+        assert_eq!((scored(&begun_slowly), begun_slowly.total), (scored(&few), few.total), "{q}");
+        assert!(begun_slowly.visited <= all.visited);
+        skipped_late += all.visited - begun_slowly.visited;
+
         // Behind the twentieth comes the twenty-first.
         let rest = sift(&snapshot, &plan, &filter, 20, few.best.last().map(|found| found.scored)).unwrap();
         let next: Vec<_> = all.best.iter().skip(20).take(20).map(|found| found.scored).collect();
         assert_eq!(scored(&rest), next, "{q}");
     }
-    assert!(skipped > 1_000, "{skipped}");
+    assert!(skipped > 1_000 && skipped_late > 1_000, "{skipped} {skipped_late}");
 }
 
 #[test]
