@@ -78,7 +78,9 @@ fn main() -> anyhow::Result<()> {
         println!("\n-- {who}");
         let mut command = Command::new(&arguments.schemathesis);
         command.args(["--config-file", config]);
-        command.current_dir(folder.path()).args(["run", "--no-color", "--workers", "2", "--checks", CHECKS]);
+        command.current_dir(folder.path()).args(["run", "--no-color", "--checks", CHECKS]);
+        // Threads that compile at the same time make Python up to 3.11.7 fail now and then (python/cpython#106905).
+        command.args(["--workers", "1"]);
         command.args(["--seed", &arguments.seed, "--max-examples", &arguments.examples, "--request-timeout", "30"]);
         // Nothing is learnt from one run for the next, or red would not stay red.
         command.args(["--generation-database", "none", "--warnings", "off", "--continue-on-failure"]);
