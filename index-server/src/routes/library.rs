@@ -3,6 +3,7 @@
 //! Large libraries arrive as hundreds of sets at once. Only a few are worked on at the same time, so that searches
 //! always find a processor; only some are received at the same time, so that memory is bounded.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -25,7 +26,7 @@ use crate::store::{ChangeError, Quotas};
 /// song can be found soon after it was published, however many others are.
 const MOST_UNSEEN: u64 = 25_000;
 
-/// For how long a set waits for search. It may be out of order, and then others are still told who holds what.
+/// For how long a set waits for search.
 const LET_SEARCH_FOLLOW: Duration = Duration::from_secs(1);
 
 /// A set takes some ten milliseconds, so a place is free again soon.
@@ -48,7 +49,10 @@ pub(super) async fn change(
     let body = upload.receive(body, MAX_BYTES).await?;
 
     let _turn = index.changes.acquire().await.map_err(ApiError::internal)?;
-    followed(index.indexed_revision.subscribe(), index.store.revision().await?).await;
+    // While search is being filled or is out of order, nothing is found soon, and others are still told who holds what.
+    if index.caught_up.load(Ordering::Relaxed) {
+        followed(index.indexed_revision.subscribe(), index.store.revision().await?).await;
+    }
     let set = giving_way(move || serde_json::from_slice::<Object<ChangeSet>>(&body)).await;
     let Object(set) =
         set.map_err(ApiError::internal)?.map_err(|error| ApiError::because(ErrorCode::BadRequest, error))?;
