@@ -2,7 +2,7 @@
 //!
 //! A search takes a processor for a millisecond or more, and what a key may do in a minute it may do at once. So the
 //! searches of one network run one after another, however many keys it has, and every network has one search among
-//! those that wait for a processor: who floods waits for itself. Sixty users behind one address hardly notice.
+//! those that wait for a processor: who floods waits for itself.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ const CATALOGUE_PAGE_BYTES: u32 = 8192;
 const WRITER_CACHE: &str = "-65536"; // SQLite's unit: negative is KiB.
 
 /// Pages of the log before they are copied into the database (256 MiB): a page that changes often is copied once. With
-/// 64 MiB a million songs are published a tenth more slowly.
+/// 64 MiB 400,000 songs were published a tenth more slowly.
 const CATALOGUE_CHECKPOINT_PAGES: &str = "32768";
 
 /// Rows that a connection's thread reads ahead of whoever asked. Of a change set there are a thousand, and with the
